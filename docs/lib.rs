@@ -1,0 +1,1 @@
+//! Nothing but its tests: they hold what the documents beside this file say.

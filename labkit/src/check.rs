@@ -1,0 +1,275 @@
+//! One check: what it is given, how its body is run, and the record it leaves.
+//!
+//! `#[labkit::test]` turns a function into a libtest test that calls [`run`]. Under the
+//! runner the record goes to it; in an editor or under plain `cargo test` the services
+//! and the app come from `cargo xtask up`, and a finding is printed.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io::Write as _;
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, panic_any};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, Once, PoisonError};
+
+use futures_util::FutureExt as _;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+
+use crate::app::App;
+use crate::assignment::{Assignment, Outcome, Record, VARIABLE};
+use crate::finding::{self, Finding, Stop};
+use crate::timeline::{Event, Timeline};
+use crate::wire::RedisTarget;
+
+mod standalone;
+
+pub use standalone::Up;
+
+/// What one check is given. Clones are the same check.
+#[derive(Clone, Debug)]
+pub struct Check(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    name: String,
+    assignment: Assignment,
+    timeline: Timeline,
+    client: reqwest::Client,
+    apps: Mutex<Vec<App>>,
+}
+
+/// What a lab's checks start from: opened anew for every check.
+pub trait Fixture: Sized {
+    /// Starts all that a check of this lab needs.
+    fn open(check: &Check) -> impl Future<Output = Self>;
+}
+
+impl Check {
+    /// Random data of this check: the same for the same seed and check.
+    pub fn rng(&self) -> StdRng {
+        // FNV-1a: checks of one run must not share their numbers, and a check must keep
+        // its own when others come and go.
+        let name = self
+            .0
+            .name
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+            });
+        StdRng::seed_from_u64(self.0.assignment.seed ^ name)
+    }
+
+    /// What has happened so far.
+    pub fn timeline(&self) -> Timeline {
+        self.0.timeline.clone()
+    }
+
+    /// The Redis server of this check; without one the check is unavailable.
+    pub fn redis(&self) -> RedisTarget {
+        match self.0.assignment.services.get("redis") {
+            Some(target) => target.clone(),
+            None => finding::unavailable("this check needs Redis and was given none"),
+        }
+    }
+
+    /// A folder that only this check and its apps use; removed after the run.
+    pub fn folder(&self) -> &Path {
+        &self.0.assignment.folder
+    }
+
+    pub(crate) fn app(&self) -> &PathBuf {
+        &self.0.assignment.app
+    }
+
+    pub(crate) fn app_uid(&self) -> Option<u32> {
+        self.0.assignment.app_uid
+    }
+
+    pub(crate) fn client(&self) -> reqwest::Client {
+        self.0.client.clone()
+    }
+
+    pub(crate) fn register(&self, app: &App) {
+        self.lock_apps().push(app.share());
+    }
+
+    fn lock_apps(&self) -> std::sync::MutexGuard<'_, Vec<App>> {
+        self.0.apps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs the body of a check and leaves its record. Called by `#[labkit::test]`.
+///
+/// `package` is the one that holds the check, `path` its full path, `why` its doc comment.
+pub fn run<F, Body, Done>(package: &str, path: &str, why: &str, body: Body)
+where
+    F: Fixture,
+    Body: FnOnce(F) -> Done,
+    Done: Future<Output = ()>,
+{
+    // libtest's own name for it: the path without the crate.
+    let name = path.split_once("::").map_or(path, |(_, name)| name);
+    let (assignment, _lease) = match std::env::var(VARIABLE) {
+        Ok(text) => match serde_json::from_str::<Assignment>(&text) {
+            Ok(assignment) => (assignment, None),
+            Err(error) => panic!("{VARIABLE} is not an assignment: {error}"),
+        },
+        Err(_) => {
+            let (assignment, lease) = standalone::assignment(package, name);
+            (assignment, Some(lease))
+        }
+    };
+    // An app that runs as the same user must not read this process or its descriptors.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = nix::sys::prctl::set_dumpable(false) {
+        panic!("cannot close this process to others: {error}");
+    }
+    quiet_stops();
+    let records = assignment.record;
+    let record = record_of(name, why, assignment, body);
+    if records {
+        if let Err(error) = send(&record) {
+            panic!("the runner does not take the record: {error}");
+        }
+        if record.outcome != Outcome::Passed {
+            // The runner has the finding; the exit status has to agree with it.
+            panic_any(Stop::Error(String::new()));
+        }
+    } else {
+        standalone::conclude(&record);
+    }
+}
+
+fn record_of<F, Body, Done>(name: &str, why: &str, assignment: Assignment, body: Body) -> Record
+where
+    F: Fixture,
+    Body: FnOnce(F) -> Done,
+    Done: Future<Output = ()>,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let client = reqwest::Client::builder().no_proxy().build();
+    let (runtime, client) = match (runtime, client) {
+        (Ok(runtime), Ok(client)) => (runtime, client),
+        (Err(error), _) => panic!("cannot start a runtime: {error}"),
+        (_, Err(error)) => panic!("cannot make an HTTP client: {error}"),
+    };
+    let check = Check(Arc::new(Inner {
+        name: name.to_owned(),
+        assignment,
+        timeline: Timeline::new(),
+        client,
+        apps: Mutex::default(),
+    }));
+    let (stop, apps) = runtime.block_on(async {
+        let whole = async {
+            let fixture = F::open(&check).await;
+            body(fixture).await;
+        };
+        let ended = AssertUnwindSafe(whole).catch_unwind().await;
+        let apps = std::mem::take(&mut *check.lock_apps());
+        for app in &apps {
+            app.end().await;
+        }
+        (ended.err().map(stop_of), apps)
+    });
+    let timeline = check.timeline().events();
+    let (outcome, finding, reason) = match stop {
+        None => (Outcome::Passed, None, None),
+        Some(Stop::Failed(finding)) => {
+            let finding = complete(finding, why, &timeline);
+            (Outcome::Failed, Some(finding), None)
+        }
+        Some(Stop::Unavailable(reason)) => (Outcome::Unavailable, None, Some(reason)),
+        Some(Stop::Error(reason)) => (Outcome::Error, None, Some(reason)),
+    };
+    runtime.shutdown_background();
+    Record {
+        check: name.to_owned(),
+        outcome,
+        finding,
+        reason,
+        todo: apps.iter().find_map(App::todo),
+        timeline,
+        logs: apps.iter().map(App::log).collect(),
+    }
+}
+
+fn stop_of(payload: Box<dyn std::any::Any + Send>) -> Stop {
+    match payload.downcast::<Stop>() {
+        Ok(stop) => *stop,
+        Err(other) => {
+            let said = other
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| other.downcast_ref::<&str>().copied())
+                .unwrap_or("no message");
+            let place = PLACE.with_borrow(Clone::clone);
+            Stop::Error(format!("the check panicked{place}: {said}"))
+        }
+    }
+}
+
+fn complete(mut finding: Finding, why: &str, timeline: &[Event]) -> Finding {
+    if finding.did.is_empty() {
+        finding.did = told_from(timeline);
+    }
+    if finding.why.is_empty() {
+        why.clone_into(&mut finding.why);
+    }
+    finding
+}
+
+/// The requests of the check in words: `GET /products/7, twice; PUT /prices/7`.
+fn told_from(timeline: &[Event]) -> String {
+    let mut told: Vec<(&str, usize)> = Vec::new();
+    for event in timeline.iter().filter(|event| event.from == "check") {
+        match told.last_mut() {
+            Some((last, times)) if *last == event.what => *times += 1,
+            _ => told.push((&event.what, 1)),
+        }
+    }
+    let shown = told.iter().take(6).map(|(what, times)| match times {
+        1 => (*what).to_owned(),
+        2 => format!("{what}, twice"),
+        n => format!("{what}, {n} times"),
+    });
+    let mut shown: Vec<String> = shown.collect();
+    if told.len() > 6 {
+        shown.push(format!("and {} more", told.len() - 6));
+    }
+    shown.join("; ")
+}
+
+thread_local! {
+    /// Where the last panic of this thread was, for a panic that is no [`Stop`].
+    static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// A [`Stop`] is how a check speaks, not a crash: it prints nothing by itself.
+fn quiet_stops() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if info.payload().is::<Stop>() {
+                return;
+            }
+            let place = info.location().map(|at| format!(" at {at}"));
+            PLACE.set(place.unwrap_or_default());
+            usual(info);
+        }));
+    });
+}
+
+fn send(record: &Record) -> std::io::Result<()> {
+    let stdin = std::io::stdin().as_fd().try_clone_to_owned()?;
+    let mut runner = UnixStream::from(stdin);
+    let mut line = serde_json::to_vec(record)?;
+    line.push(b'\n');
+    runner.write_all(&line)
+}

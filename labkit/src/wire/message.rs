@@ -1,0 +1,251 @@
+//! What was said on the wire, as a check reads it and as a line of the timeline shows it.
+
+use std::fmt::{self, Write as _};
+
+use bytes::Bytes;
+
+/// How much of one value a line shows.
+const SHOWN: usize = 60;
+/// How many arguments or elements a line shows.
+const SHOWN_ITEMS: usize = 8;
+
+/// A request that an app sent through the wire.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Milliseconds since the check began.
+    pub at_ms: f64,
+    /// Who sent it: `app`, `app 2` …
+    pub client: String,
+    /// The connection it came on, numbered from 1 within its wire.
+    pub connection: u64,
+    /// What it asks.
+    pub kind: MessageKind,
+    /// The service's answer, once the wire has seen it: also one that a fault then kept
+    /// from the app. Nothing for a command that has no reply of its own.
+    pub reply: Option<Reply>,
+}
+
+/// A request, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MessageKind {
+    /// A Redis command and its arguments; the command stands first, as it was spelled.
+    Redis {
+        /// `["SET", "product:7", "…", "EX", "60"]`
+        args: Vec<Bytes>,
+    },
+    /// An HTTP request.
+    Http {
+        /// `GET`, `PUT` …
+        method: String,
+        /// The request target: path and query.
+        path: String,
+        /// The body, with the chunked coding taken off.
+        body: Bytes,
+    },
+}
+
+/// The answer to a message.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// When the wire saw it, on the clock of the timeline.
+    pub at_ms: f64,
+    /// What it says.
+    pub kind: ReplyKind,
+}
+
+/// An answer, taken apart.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ReplyKind {
+    /// What Redis answered.
+    Redis(Value),
+    /// An HTTP response.
+    Http {
+        /// The status code.
+        status: u16,
+        /// The body, with the chunked coding taken off.
+        body: Bytes,
+    },
+}
+
+/// A Redis value, the same for both versions of the protocol.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// No value: a miss.
+    Nil,
+    /// A RESP3 boolean.
+    Boolean(bool),
+    /// An integer.
+    Integer(i64),
+    /// A RESP3 double.
+    Double(f64),
+    /// A string of any kind, status replies such as `OK` included.
+    Text(Bytes),
+    /// An error reply, with its prefix: `WRONGTYPE …`.
+    Error(String),
+    /// An array, set or push.
+    List(Vec<Value>),
+    /// A RESP3 map.
+    Map(Vec<(Value, Value)>),
+}
+
+impl Message {
+    /// The Redis command in capitals, or the HTTP method.
+    pub fn verb(&self) -> String {
+        match &self.kind {
+            MessageKind::Redis { args } => args
+                .first()
+                .map(|name| String::from_utf8_lossy(name).to_ascii_uppercase())
+                .unwrap_or_default(),
+            MessageKind::Http { method, .. } => method.clone(),
+        }
+    }
+
+    /// An argument of a Redis command as text; 0 is the command itself.
+    pub fn arg(&self, index: usize) -> Option<String> {
+        match &self.kind {
+            MessageKind::Redis { args } => args
+                .get(index)
+                .map(|arg| String::from_utf8_lossy(arg).into_owned()),
+            MessageKind::Http { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)
+    }
+}
+
+impl fmt::Display for MessageKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Redis { args } => {
+                for (i, arg) in args.iter().take(SHOWN_ITEMS).enumerate() {
+                    let gap = if i == 0 { "" } else { " " };
+                    write!(f, "{gap}{}", shown(arg))?;
+                }
+                more(f, args.len())
+            }
+            Self::Http { method, path, body } => {
+                write!(f, "{method} {path}")?;
+                short_body(f, body)
+            }
+        }
+    }
+}
+
+impl fmt::Display for ReplyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Redis(value) => value.fmt(f),
+            Self::Http { status, body } => {
+                status.fmt(f)?;
+                short_body(f, body)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nil => f.write_str("nil"),
+            Self::Boolean(value) => value.fmt(f),
+            Self::Integer(value) => value.fmt(f),
+            Self::Double(value) => value.fmt(f),
+            Self::Text(text) => f.write_str(&shown(text)),
+            Self::Error(text) => f.write_str(&shown(text.as_bytes())),
+            Self::List(items) => {
+                f.write_char('[')?;
+                for (i, item) in items.iter().take(SHOWN_ITEMS).enumerate() {
+                    write!(f, "{}{item}", if i == 0 { "" } else { ", " })?;
+                }
+                more(f, items.len())?;
+                f.write_char(']')
+            }
+            Self::Map(pairs) => {
+                f.write_char('{')?;
+                for (i, (key, value)) in pairs.iter().take(SHOWN_ITEMS).enumerate() {
+                    write!(f, "{}{key}: {value}", if i == 0 { "" } else { ", " })?;
+                }
+                more(f, pairs.len())?;
+                f.write_char('}')
+            }
+        }
+    }
+}
+
+/// A body that fits the line is worth more than its length; a part of a long one is not.
+fn short_body(f: &mut fmt::Formatter<'_>, body: &[u8]) -> fmt::Result {
+    match body.len() {
+        1..=SHOWN => write!(f, " {}", shown(body)),
+        _ => Ok(()),
+    }
+}
+
+fn more(f: &mut fmt::Formatter<'_>, items: usize) -> fmt::Result {
+    match items.saturating_sub(SHOWN_ITEMS) {
+        0 => Ok(()),
+        hidden => write!(f, " … {hidden} more"),
+    }
+}
+
+/// One value in one line: cut to a readable length, and nothing in it that a terminal
+/// would act upon.
+pub(super) fn shown(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
+        return "\"\"".to_owned();
+    }
+    let mut line = String::new();
+    // Characters are at most 4 bytes, so that no more of a huge value is ever looked at;
+    // one that is cut in half at that end is past what is shown.
+    let head = &bytes[..bytes.len().min((SHOWN + 1) * 4)];
+    let mut room = SHOWN;
+    for chunk in head.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if room == 0 {
+                return line + "…";
+            }
+            room -= 1;
+            if c.is_control() {
+                line.extend(c.escape_default());
+            } else {
+                line.push(c);
+            }
+        }
+        for byte in chunk.invalid() {
+            if room == 0 {
+                return line + "…";
+            }
+            room -= 1;
+            line.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_and_binary_values_are_shown_in_one_readable_line() {
+        let long = "ä".repeat(70);
+        assert_eq!(
+            shown(long.as_bytes()),
+            format!("{}…", "ä".repeat(60)),
+            "a long value is cut between characters"
+        );
+        assert_eq!(shown("a".repeat(60).as_bytes()), "a".repeat(60));
+        assert_eq!(shown(b"\x00\xff\n\x1b[2Jx"), "\\u{0}\\xff\\n\\u{1b}[2Jx");
+        assert_eq!(shown(b""), "\"\"");
+        let args = (0..10).map(|i| Bytes::from(i.to_string())).collect();
+        assert_eq!(
+            MessageKind::Redis { args }.to_string(),
+            "0 1 2 3 4 5 6 7 … 2 more"
+        );
+        let reply = Value::List(vec![Value::Nil, Value::Integer(3)]);
+        assert_eq!(reply.to_string(), "[nil, 3]");
+    }
+}

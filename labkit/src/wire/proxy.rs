@@ -1,0 +1,368 @@
+//! The proxy itself: a listener, and for every connection two loops, one a direction.
+//!
+//! Knows no protocol; whole messages are forwarded as the bytes that came.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::Address;
+use super::fault::{self, Action, Held};
+use super::message::{Message, ReplyKind};
+use super::protocol::{Protocol, Refusal, Request, Role};
+use super::resp::Parsed;
+use super::shared::{Life, Shared};
+
+/// How much is read at once.
+const CHUNK: usize = 64 * 1024;
+/// With less room than this a new chunk begins. Not sooner: a recorded message keeps the
+/// chunk that it came in.
+const LEAST: usize = 4 * 1024;
+
+pub(super) type Reader = Box<dyn AsyncRead + Send + Unpin>;
+pub(super) type Writer = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// Opens a connection to a service.
+pub(super) async fn connect(address: &Address) -> io::Result<(Reader, Writer)> {
+    Ok(match address {
+        Address::Tcp(address) => {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            let (reader, writer) = stream.into_split();
+            (Box::new(reader), Box::new(writer))
+        }
+        Address::Unix(path) => {
+            let (reader, writer) = UnixStream::connect(path).await?.into_split();
+            (Box::new(reader), Box::new(writer))
+        }
+    })
+}
+
+/// Accepts connections until it is dropped; they end with it.
+pub(super) async fn accept<P, F>(shared: Arc<Shared>, open: impl Fn() -> F)
+where
+    P: Protocol,
+    F: Future<Output = io::Result<(P, Reader, Writer)>> + Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    let mut epoch = shared.epoch.subscribe();
+    loop {
+        let accepted = tokio::select! {
+            // A new listener has to be polled for the first time.
+            _ = epoch.changed() => continue,
+            Some(_) = connections.join_next() => continue,
+            accepted = poll_fn(|cx| {
+                let mut state = shared.state();
+                let Some(listener) = &state.listener else {
+                    return Poll::Pending;
+                };
+                let accepted = std::task::ready!(listener.poll_accept(cx));
+                state.connections += 1;
+                let life = Life { connection: state.connections, epoch: *shared.epoch.borrow() };
+                Poll::Ready(accepted.map(|(stream, _)| (stream, life)))
+            }) => accepted,
+        };
+        match accepted {
+            Ok((stream, life)) => {
+                let shared = Arc::clone(&shared);
+                let opening = open();
+                connections.spawn(async move {
+                    let mut epoch = shared.epoch.subscribe();
+                    tokio::select! {
+                        _ = epoch.wait_for(|epoch| *epoch != life.epoch) => {}
+                        () = connection(&shared, life, stream, opening) => {}
+                    }
+                });
+            }
+            // Out of file descriptors: trying again at once would only burn the processor
+            // that those who hold them need to get done.
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
+        }
+    }
+}
+
+async fn connection<P: Protocol>(
+    shared: &Shared,
+    life: Life,
+    stream: TcpStream,
+    opening: impl Future<Output = io::Result<(P, Reader, Writer)>>,
+) {
+    // Not worth losing the connection for.
+    let _ = stream.set_nodelay(true);
+    let (protocol, from_server, to_server) = match opening.await {
+        Ok(opened) => opened,
+        Err(error) => {
+            let line = shared.app_said("connect");
+            shared.timeline.reply(line, error.to_string());
+            return;
+        }
+    };
+    let (from_app, to_app) = stream.into_split();
+    let session = Mutex::new(Session {
+        protocol,
+        waiting: VecDeque::new(),
+        unanswered: watch::Sender::new(0),
+    });
+    let requests = async {
+        match requests(shared, life, &session, from_app, to_server).await {
+            // The app said all it had to say; the answers are still under way.
+            Direction::Ended(_still_open) => std::future::pending().await,
+            // What the app was told must not hang on how quick the server is: it hears the
+            // answers to all that was forwarded before.
+            Direction::Cut => {
+                let mut unanswered = locked(&session).unanswered.subscribe();
+                let _ = unanswered.wait_for(|unanswered| *unanswered == 0).await;
+            }
+        }
+    };
+    tokio::select! {
+        () = requests => {}
+        () = replies(shared, &session, from_server, to_app) => {}
+    }
+}
+
+/// The protocol's state and the requests that wait for an answer, the oldest first.
+struct Session<P: Protocol> {
+    protocol: P,
+    waiting: VecDeque<Waiting<P::Expect>>,
+    /// How many there are, and those whose answer is just being passed on.
+    unanswered: watch::Sender<usize>,
+}
+
+struct Waiting<E> {
+    /// The message, if it is one.
+    id: Option<usize>,
+    expect: E,
+    refusal: Option<Refusal>,
+    /// What shall become of the reply, in order.
+    faults: Vec<ReplyFault>,
+}
+
+enum ReplyFault {
+    Hold(Held),
+    Drop,
+}
+
+fn locked<P: Protocol>(session: &Mutex<Session<P>>) -> MutexGuard<'_, Session<P>> {
+    session.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How a direction came to its end.
+enum Direction {
+    /// By itself; the other one goes on. The writer is kept, since dropping it says
+    /// goodbye to the server.
+    Ended(Option<Writer>),
+    /// By a fault, and the connection with it.
+    Cut,
+}
+
+async fn requests<P: Protocol>(
+    shared: &Shared,
+    life: Life,
+    session: &Mutex<Session<P>>,
+    mut from_app: impl AsyncRead + Unpin,
+    mut to_server: Writer,
+) -> Direction {
+    let mut buffer = BytesMut::new();
+    loop {
+        let parsed = locked(session).protocol.request(&mut buffer);
+        match parsed {
+            Parsed::Whole(request) => {
+                let Some(forward) = receive(shared, life, session, request).await else {
+                    return Direction::Cut;
+                };
+                if to_server.write_all(&forward).await.is_err() {
+                    // What the server said before it went away is still to be read.
+                    return Direction::Ended(Some(to_server));
+                }
+            }
+            Parsed::Partial => {
+                make_room(&mut buffer);
+                // An app that was killed has ended its side, however that looks from here.
+                if from_app.read_buf(&mut buffer).await.unwrap_or(0) == 0 {
+                    let _ = to_server.write_all(&buffer).await;
+                    let _ = to_server.shutdown().await;
+                    return Direction::Ended(Some(to_server));
+                }
+            }
+            Parsed::Garbage => {
+                let passes = locked(session).protocol.passes_garbage();
+                let line = shared.app_said(format!("bytes that are not {}", P::NAME));
+                if !passes {
+                    shared.timeline.reply(line, "connection cut");
+                    return Direction::Cut;
+                }
+                shared
+                    .timeline
+                    .note(line, "passed through unread from here on");
+                raw(&mut buffer, &mut from_app, &mut to_server).await;
+                return Direction::Ended(Some(to_server));
+            }
+        }
+    }
+}
+
+/// Enters a request and lets its faults happen. What then goes to the server; nothing, if
+/// the connection is to be cut.
+async fn receive<P: Protocol>(
+    shared: &Shared,
+    life: Life,
+    session: &Mutex<Session<P>>,
+    request: Request<P::Expect>,
+) -> Option<Bytes> {
+    let mut faults = Vec::new();
+    let mut id = None;
+    if let Some(kind) = request.kind {
+        let received = shared.received(life, kind)?;
+        id = Some(received.id);
+        for action in received.actions {
+            match action {
+                Action::Hold(held) => held.stand_still(received.message.clone()).await,
+                Action::Step(steps) => fault::step(&steps, received.message.clone()).await,
+                Action::Delay(time) => tokio::time::sleep(time).await,
+                Action::HoldReply(held) => faults.push(ReplyFault::Hold(held)),
+                Action::DropReply => faults.push(ReplyFault::Drop),
+                Action::Cut => return None,
+            }
+        }
+        if !shared.lives(life) {
+            return None;
+        }
+    }
+    if let Some(expect) = request.expect {
+        // Before it is sent: the answer may be quicker than this task.
+        let mut session = locked(session);
+        session
+            .unanswered
+            .send_modify(|unanswered| *unanswered += 1);
+        session.waiting.push_back(Waiting {
+            id,
+            expect,
+            refusal: request.refusal,
+            faults,
+        });
+    }
+    Some(request.forward)
+}
+
+async fn replies<P: Protocol>(
+    shared: &Shared,
+    session: &Mutex<Session<P>>,
+    mut from_server: impl AsyncRead + Unpin,
+    mut to_app: impl AsyncWrite + Unpin,
+) {
+    let mut buffer = BytesMut::new();
+    let mut ended = false;
+    loop {
+        let parsed = {
+            let session = &mut *locked(session);
+            let oldest = session
+                .waiting
+                .front_mut()
+                .map(|waiting| &mut waiting.expect);
+            session.protocol.answer(&mut buffer, oldest, ended)
+        };
+        match parsed {
+            Parsed::Whole(answer) => {
+                let mut completed = false;
+                let raw = match answer.role {
+                    Role::Reply { reply, last } => {
+                        completed = last;
+                        let (raw, faults, id) = settle(shared, session, answer.raw, reply, last);
+                        for fault in faults {
+                            match (fault, &id) {
+                                (ReplyFault::Drop, _) => return,
+                                (ReplyFault::Hold(held), Some(message)) => {
+                                    held.stand_still(message.clone()).await;
+                                }
+                                (ReplyFault::Hold(_), None) => {}
+                            }
+                        }
+                        raw
+                    }
+                    Role::Interim => answer.raw,
+                    Role::Push(what) => {
+                        shared.service_said(what);
+                        answer.raw
+                    }
+                };
+                // An app that has gone is no reason to stop: what it sent before it went
+                // still reaches the server, and the answers are still worth recording.
+                let _ = to_app.write_all(&raw).await;
+                if completed {
+                    let session = locked(session);
+                    session
+                        .unanswered
+                        .send_modify(|unanswered| *unanswered -= 1);
+                }
+            }
+            Parsed::Partial if ended => {
+                let _ = to_app.write_all(&buffer).await;
+                return;
+            }
+            Parsed::Partial => {
+                make_room(&mut buffer);
+                ended = from_server.read_buf(&mut buffer).await.unwrap_or(0) == 0;
+            }
+            Parsed::Garbage => {
+                let line = shared.service_said(format!("bytes that are not {}", P::NAME));
+                shared
+                    .timeline
+                    .note(line, "passed through unread from here on");
+                raw(&mut buffer, &mut from_server, &mut to_app).await;
+                return;
+            }
+        }
+    }
+}
+
+/// Gives an answer to the oldest request. Returns what goes to the app, and what shall
+/// become of it.
+fn settle<P: Protocol>(
+    shared: &Shared,
+    session: &Mutex<Session<P>>,
+    raw: Bytes,
+    reply: ReplyKind,
+    last: bool,
+) -> (Bytes, Vec<ReplyFault>, Option<Message>) {
+    let mut session = locked(session);
+    let Some(oldest) = session.waiting.front_mut() else {
+        return (raw, Vec::new(), None);
+    };
+    let (raw, reply) = match oldest.refusal.take() {
+        Some(refusal) => (refusal.raw, refusal.reply),
+        None => (raw, reply),
+    };
+    let faults = std::mem::take(&mut oldest.faults);
+    let message = oldest.id.and_then(|id| shared.answered(id, reply));
+    if last {
+        session.waiting.pop_front();
+    }
+    (raw, faults, message)
+}
+
+fn make_room(buffer: &mut BytesMut) {
+    if buffer.capacity() - buffer.len() < LEAST {
+        buffer.reserve(CHUNK);
+    }
+}
+
+/// Passes on whatever comes, until it ends.
+async fn raw(
+    buffer: &mut BytesMut,
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+) {
+    if to.write_all(buffer).await.is_ok() {
+        let _ = tokio::io::copy(from, to).await;
+    }
+    let _ = to.shutdown().await;
+}

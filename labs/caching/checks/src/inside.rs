@@ -1,0 +1,169 @@
+//! Redis seen from the side: what it holds, without a line on the timeline.
+
+use labkit::finding::{self, fail};
+use labkit::wire::{Address, RedisTarget};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, ConnectionAddr, IntoConnectionInfo as _, RedisConnectionInfo};
+
+/// A connection of the check's own, past the wire.
+pub struct Inside {
+    connection: MultiplexedConnection,
+}
+
+/// One key that Redis holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub key: String,
+    /// What PTTL says: milliseconds to live, -1 for a key that never expires.
+    pub pttl: i64,
+}
+
+impl Inside {
+    /// Connects to the server that a check was given.
+    pub async fn of(target: &RedisTarget) -> Self {
+        let connection = connect(target).await.unwrap_or_else(|error| {
+            finding::unavailable(format!("no connection to Redis: {error}"))
+        });
+        Self { connection }
+    }
+
+    /// Every key, found by SCAN: how a learner names them is theirs to decide.
+    pub async fn entries(&self) -> Vec<Entry> {
+        let mut keys: Vec<String> = Vec::new();
+        let mut cursor = 0_u64;
+        loop {
+            let mut scan = redis::cmd("SCAN");
+            scan.arg(cursor).arg("COUNT").arg(1000);
+            let (next, page): (u64, Vec<Vec<u8>>) = self.ask(&scan).await;
+            keys.extend(
+                page.iter()
+                    .map(|key| String::from_utf8_lossy(key).into_owned()),
+            );
+            cursor = next;
+            if cursor == 0 {
+                break;
+            }
+        }
+        keys.sort();
+        keys.dedup();
+        let mut entries = Vec::new();
+        for key in keys {
+            let pttl: i64 = self.ask(redis::cmd("PTTL").arg(&key)).await;
+            // -2: it expired between the two questions.
+            if pttl != -2 {
+                entries.push(Entry { key, pttl });
+            }
+        }
+        entries
+    }
+
+    /// Fails the check unless what Redis holds lives as long as the variable says: at most
+    /// the whole of it, at least half of it, as the brief has it.
+    pub async fn expect_lives(&self, variable: &str, life_s: i64, path: &str) {
+        let entries = self.entries().await;
+        let did = format!("GET {path} with {variable}={life_s}, then read PTTL of every key");
+        let expected = format!("a life of {} to {life_s} s", life_s / 2);
+        let Some(longest) = entries.iter().max_by_key(|entry| entry.pttl) else {
+            fail(did, "Redis holds no key at all", expected)
+        };
+        if let Some(entry) = entries.iter().find(|entry| entry.pttl == -1) {
+            let saw = format!("PTTL of `{}` is -1: it never expires", entry.key);
+            fail(did, saw, expected);
+        }
+        // A life that is given as a point in time may be rounded up to the next second.
+        // And of exactly half some milliseconds are gone before we can ask.
+        if longest.pttl > life_s * 1000 + 1000 || longest.pttl < life_s * 500 - 1000 {
+            let saw = format!("`{}` lives {}", longest.key, seconds(longest.pttl));
+            fail(did, saw, expected);
+        }
+    }
+
+    /// Removes every key.
+    pub async fn forget_everything(&self) {
+        for entry in self.entries().await {
+            let _: i64 = self.ask(redis::cmd("DEL").arg(&entry.key)).await;
+        }
+    }
+
+    /// Lets time pass for what Redis holds: every key has so many milliseconds left. Says
+    /// how many keys there were.
+    pub async fn shorten_everything_to(&self, pttl: i64) -> usize {
+        let entries = self.entries().await;
+        for entry in &entries {
+            let _: i64 = self
+                .ask(redis::cmd("PEXPIRE").arg(&entry.key).arg(pttl))
+                .await;
+        }
+        entries.len()
+    }
+
+    /// The one field of INFO that is a number.
+    pub async fn info(&self, field: &str) -> u64 {
+        let text: String = self.ask(&redis::cmd("INFO")).await;
+        text.lines()
+            .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))
+            .and_then(|value| value.trim().parse().ok())
+            .unwrap_or_else(|| finding::error(format!("INFO has no number `{field}`")))
+    }
+
+    /// Runs a command; an error is the lab's own fault.
+    pub async fn ask<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> T {
+        command
+            .query_async(&mut self.connection.clone())
+            .await
+            .unwrap_or_else(|error| finding::error(format!("a question to Redis failed: {error}")))
+    }
+
+    /// Runs commands in one round trip; each answers for itself.
+    pub async fn ask_all(
+        &self,
+        pipeline: &mut redis::Pipeline,
+    ) -> Vec<redis::RedisResult<redis::Value>> {
+        pipeline
+            .ignore_errors()
+            .query_async(&mut self.connection.clone())
+            .await
+            .unwrap_or_else(|error| finding::error(format!("a pipeline to Redis failed: {error}")))
+    }
+}
+
+fn seconds(pttl: i64) -> String {
+    match pttl {
+        ..10_000 => format!("{pttl} ms"),
+        _ => format!("{} s", pttl / 1000),
+    }
+}
+
+/// Connects to a server past the wire.
+async fn connect(target: &RedisTarget) -> redis::RedisResult<MultiplexedConnection> {
+    let address = match &target.address {
+        Address::Tcp(address) => ConnectionAddr::Tcp(address.ip().to_string(), address.port()),
+        Address::Unix(path) => ConnectionAddr::Unix(path.clone()),
+    };
+    connect_to(address, target).await
+}
+
+/// Connects to `address` as `target` wants its clients to.
+pub(crate) async fn connect_to(
+    address: ConnectionAddr,
+    target: &RedisTarget,
+) -> redis::RedisResult<MultiplexedConnection> {
+    let mut settings = RedisConnectionInfo::default()
+        .set_db(i64::from(target.database))
+        // Redis before 7.2 answers it with an error, which would stand on the timeline.
+        .set_skip_set_lib_name();
+    if let Some(username) = &target.username {
+        settings = settings.set_username(username);
+    }
+    if let Some(password) = &target.password {
+        settings = settings.set_password(password);
+    }
+    let info = address.into_connection_info()?.set_redis_settings(settings);
+    // A Redis that is busy with 20,000 writes is slow, not gone.
+    let config =
+        AsyncConnectionConfig::new().set_response_timeout(Some(std::time::Duration::from_secs(30)));
+    redis::Client::open(info)?
+        .get_multiplexed_async_connection_with_config(&config)
+        .await
+}

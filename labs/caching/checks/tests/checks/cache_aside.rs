@@ -1,0 +1,170 @@
+//! Exercise 1: a read costs the catalogue once.
+
+use caching_checks::{Inside, Product, Shop};
+use labkit::finding::fail;
+
+/// Without the write-back every visitor still pays for the catalogue, and the first busy
+/// evening takes it down.
+#[labkit::test]
+async fn a_second_read_never_reaches_the_catalogue(shop: Shop) {
+    let [product] = shop.catalogue.products();
+    let _ = shop.app.get(&product.path()).await.expect_ok();
+    let _ = shop.app.get(&product.path()).await.expect_ok();
+    shop.catalogue
+        .loads_of(&product.path())
+        .expect(1, "only the first read is a miss");
+}
+
+/// Production runs many instances: what one keeps in its own memory saves the others
+/// nothing, and is gone with the next deployment.
+#[labkit::test]
+async fn another_instance_reads_what_the_first_has_loaded(shop: Shop) {
+    let [product] = shop.catalogue.products();
+    let other = shop.second_app().await;
+    let _ = shop.app.get(&product.path()).await.expect_ok();
+    let _ = other.get(&product.path()).await.expect_ok();
+    let did = format!("GET {} on one instance, then on another", product.path());
+    shop.catalogue
+        .loads_of(&product.path())
+        .after(did)
+        .expect(1, "what one instance has loaded, the other finds in Redis");
+}
+
+/// A cache that loses half of the product shows a different shop to every second visitor,
+/// and nobody finds that in the logs.
+#[labkit::test]
+async fn a_hit_is_the_same_product_as_a_miss(shop: Shop) {
+    for product in shop.catalogue.products::<5>() {
+        for source in ["the first read", "the second read"] {
+            let answer = shop.app.get(&product.path()).await.expect_ok();
+            let shown: Product = answer.json();
+            if shown != product {
+                answer.point("not what the catalogue says");
+                fail(
+                    "",
+                    format!("on {source}: {}", json(&shown)),
+                    format!("what the catalogue says: {}", json(&product)),
+                );
+            }
+        }
+    }
+}
+
+/// Keys that two products share show one customer another product's page.
+#[labkit::test]
+async fn every_product_has_its_own_entry(shop: Shop) {
+    let products = shop.catalogue.products::<5>();
+    for _ in 0..2 {
+        for product in &products {
+            let answer = shop.app.get(&product.path()).await.expect_ok();
+            let shown: serde_json::Value = answer.json();
+            if shown["id"] != product.id {
+                answer.point("another product");
+                fail(
+                    "GET of five products, then of the same five again",
+                    format!("{} answered with product {}", product.path(), shown["id"]),
+                    format!("product {}", product.id),
+                );
+            }
+        }
+    }
+    for product in &products {
+        shop.catalogue
+            .loads_of(&product.path())
+            .after("GET of five products, then of the same five again")
+            .expect(1, "each of them is loaded once");
+    }
+}
+
+/// With no expiry one missed invalidation is stale for ever; and a life that is written
+/// into the code cannot be turned down when the shop needs it.
+#[labkit::test]
+async fn a_cached_product_expires(shop: Shop) {
+    let short = shop.second_app_with(&[("PRODUCT_TTL_S", 60)]).await;
+    let [first, second] = shop.catalogue.products();
+    for (app, product, life) in [(&shop.app, first, 600), (&short, second, 60)] {
+        let _ = app.get(&product.path()).await.expect_ok();
+        shop.redis
+            .expect_lives("PRODUCT_TTL_S", life, &product.path())
+            .await;
+        shop.redis.forget_everything().await;
+    }
+}
+
+/// Between a write and an expiry that follows it there is time for a crash, a cut
+/// connection or a deployment: what stays is an entry that never goes.
+#[labkit::test]
+async fn value_and_expiry_arrive_together(shop: Shop) {
+    let [product] = shop.catalogue.products();
+    let path = product.path();
+    let look = async |after: Option<&str>| {
+        let entries = shop.redis.entries().await;
+        for entry in &entries {
+            if entry.pttl == -1 {
+                fail(
+                    format!("GET {path}, looking into Redis after each message of your service"),
+                    format!(
+                        "after `{}` the key `{}` was there and had no expiry (PTTL -1)",
+                        after.unwrap_or("the start"),
+                        entry.key
+                    ),
+                    "at no moment a key that would stay if your service died right there",
+                );
+            }
+        }
+        entries.len()
+    };
+    let request = shop.app.begin_get(&path);
+    let mut steps = shop.app.steps();
+    let answer = steps.walk(request, async |after| {
+        look(after).await;
+    });
+    let _ = answer.await.expect_ok();
+    // What was not waited for is still held: it is not there, however quick it would be.
+    if look(Some("the answer")).await == 0 {
+        fail(
+            format!("GET {path}, looking into Redis after each message of your service"),
+            "no key at all when the answer was out",
+            "the product's entry, with an expiry from its first moment on",
+        );
+    }
+}
+
+/// An outage of one second must not be served for the whole life of an entry: that is how
+/// a short incident becomes a long one.
+#[labkit::test]
+async fn an_outage_is_not_cached(shop: Shop) {
+    let [product] = shop.catalogue.products();
+    let path = product.path();
+    shop.catalogue.door.fail("GET", &path, 503);
+    let _ = shop
+        .app
+        .get(&path)
+        .await
+        .expect_status(502, "the catalogue failed, and the shop says so");
+    shop.catalogue.door.heal();
+    let answer = shop.app.get(&path).await;
+    if answer.status != 200 || answer.json::<serde_json::Value>()["id"] != product.id {
+        answer.point("the catalogue is well again");
+        fail(
+            format!("GET {path} while the catalogue was down, and again when it was back"),
+            format!(
+                "the outage is over, and {path} still answers {answer}{}",
+                kept(&shop.redis).await
+            ),
+            "the product: the catalogue is well again",
+        );
+    }
+}
+
+/// What Redis holds, in words.
+async fn kept(redis: &Inside) -> String {
+    match redis.entries().await.first() {
+        Some(entry) => format!("; Redis keeps `{}`", entry.key),
+        None => String::new(),
+    }
+}
+
+fn json(product: &Product) -> String {
+    serde_json::to_string(product).unwrap_or_default()
+}

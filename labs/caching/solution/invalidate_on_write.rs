@@ -1,0 +1,21 @@
+//! Exercise 2: invalidate on write.
+
+use crate::prelude::*;
+
+/// Changes the price of a product in the catalogue (`shop.catalogue.change_price`).
+///
+/// The storefront, another service, keeps prices in Redis under `price:{id}`. Once this
+/// returns `Ok`, its next read is the new price. A change that the catalogue does not
+/// accept is passed on as an error and changes no price anywhere.
+pub async fn update_price(shop: &Shop, id: u64, price: Price) -> Result<(), ShopError> {
+    // BEGIN PROMPT
+    // let _ = (shop, id, price); // delete with the line below
+    // todo!("two stores hold this price: which one is the truth, and when does the other learn?")
+    // END PROMPT
+    // BEGIN SOLUTION
+    shop.catalogue.change_price(id, price).await?;
+    // Dropped, not overwritten: two writers may come here in either order.
+    shop.redis().del(format!("price:{id}")).await?;
+    Ok(())
+    // END SOLUTION
+}

@@ -1,0 +1,16 @@
+//! What an exercise starts from: `use crate::prelude::*;`.
+
+#![allow(
+    unused_imports,
+    reason = "laid out for the exercises, not all used yet"
+)]
+
+pub use std::time::Duration;
+
+pub use rand::RngExt;
+pub use rand::rngs::StdRng;
+pub use redis::{AsyncTypedCommands, Script, SetExpiry, SetOptions};
+
+pub use crate::catalogue::{Price, Product, Voucher};
+pub use crate::error::ShopError;
+pub use crate::shop::Shop;

@@ -1,0 +1,260 @@
+//! From an attempt to what is run: the checks' binary, and an app in which an exercise that
+//! does not compile has been replaced by its starter.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context as _, bail};
+
+use crate::cargo::{self, Diagnostic};
+use crate::checkout::{Checkout, lock};
+use crate::fault::{Fault, Whose};
+use crate::lab::{Exercise, Lab};
+use crate::provider::Notes;
+use crate::stage::{self, Staged};
+use crate::variant::{Files, Variant};
+
+/// What a check run needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Built {
+    /// The app, in the run folder.
+    pub(crate) app: PathBuf,
+    /// The checks, in the run folder.
+    pub(crate) checks: PathBuf,
+    /// By exercise: why it does not compile.
+    pub(crate) broken: BTreeMap<String, String>,
+    /// The exercise files as they were laid over the lab, starters in place of broken ones.
+    pub(crate) files: Files,
+}
+
+/// Builds the checks and the app of `variant`, and copies both into `run`.
+pub(crate) fn build(
+    checkout: &Checkout,
+    lab: &Lab,
+    variant: &Variant,
+    run: &Path,
+    notes: &dyn Notes,
+) -> anyhow::Result<Built> {
+    let files = variant.files(lab)?;
+    if matches!(variant, Variant::Working) && files.refused.is_empty() {
+        return in_place(checkout, lab, files, run, notes);
+    }
+    let checks = checks(checkout, lab, run, notes)?;
+    app(checkout, lab, files, &checks, run, notes)
+}
+
+/// The checks alone: an author's proof needs them once for many variants.
+pub(crate) fn checks(
+    checkout: &Checkout,
+    lab: &Lab,
+    run: &Path,
+    notes: &dyn Notes,
+) -> anyhow::Result<PathBuf> {
+    let _turn = turn(checkout, notes)?;
+    let output = cargo::build(checkout, &packages(lab, false), notes)?;
+    if let Some(error) = output.errors.first() {
+        bail!(course_fault("the checks do not compile", error));
+    }
+    into_run(output.executable("checks")?, run, "checks")
+}
+
+/// The app with `files` laid over the pristine lab.
+pub(crate) fn app(
+    checkout: &Checkout,
+    lab: &Lab,
+    mut files: Files,
+    checks: &Path,
+    run: &Path,
+    notes: &dyn Notes,
+) -> anyhow::Result<Built> {
+    let mut broken = files.refused.clone();
+    let app = staged(checkout, lab, &mut files, &mut broken, notes)?;
+    Ok(Built {
+        app: into_run(&app, run, "app")?,
+        checks: checks.to_owned(),
+        broken,
+        files,
+    })
+}
+
+/// The learner's files where they stand: one call of cargo, and nothing that their own
+/// `cargo build` or editor has compiled is compiled again.
+fn in_place(
+    checkout: &Checkout,
+    lab: &Lab,
+    mut files: Files,
+    run: &Path,
+    notes: &dyn Notes,
+) -> anyhow::Result<Built> {
+    let turn = turn(checkout, notes)?;
+    let output = cargo::build(checkout, &packages(lab, true), notes)?;
+    if output.errors.is_empty() {
+        return Ok(Built {
+            app: into_run(output.executable(&lab.name)?, run, "app")?,
+            checks: into_run(output.executable("checks")?, run, "checks")?,
+            broken: BTreeMap::new(),
+            files,
+        });
+    }
+    drop(turn);
+    let checks = self::checks(checkout, lab, run, notes)?;
+    let mut broken = BTreeMap::new();
+    blame(lab, &output.errors, &mut files, &mut broken)?;
+    let app = staged(checkout, lab, &mut files, &mut broken, notes)?;
+    Ok(Built {
+        app: into_run(&app, run, "app")?,
+        checks,
+        broken,
+        files,
+    })
+}
+
+/// One build at a time: between cargo's end and our copy nobody may build another.
+fn turn(checkout: &Checkout, notes: &dyn Notes) -> anyhow::Result<fs::File> {
+    lock(&checkout.scratch()?.join("build.lock"), || {
+        notes.progress("waiting for another run to finish its build");
+    })
+}
+
+fn course_fault(what: &str, error: &Diagnostic) -> Fault {
+    Fault::new(
+        Whose::Lab,
+        format!("{what}:\n{}", error.rendered.trim_end()),
+        "`git status` shows whether files of the course were changed",
+    )
+}
+
+/// One set of packages in every call: cargo unites features over the set, and a library
+/// that is asked for with two feature sets is built twice.
+fn packages(lab: &Lab, with_app: bool) -> Vec<String> {
+    let mut arguments = vec![
+        "--package=xtask".to_owned(),
+        format!("--package={}", lab.name),
+        format!("--package={}-checks", lab.name),
+        "--test=checks".to_owned(),
+    ];
+    if with_app {
+        arguments.push(format!("--bin={}", lab.name));
+    }
+    arguments
+}
+
+/// Builds in a slot until what does not compile has been replaced.
+fn staged(
+    checkout: &Checkout,
+    lab: &Lab,
+    files: &mut Files,
+    broken: &mut BTreeMap<String, String>,
+    notes: &dyn Notes,
+) -> anyhow::Result<PathBuf> {
+    // Each round takes at least one exercise out.
+    for _ in 0..=lab.manifest.exercises.len() {
+        match stage::build(checkout, lab, files, notes)? {
+            Staged::Built(app) => return Ok(app),
+            Staged::Broken(errors) => blame(lab, &errors, files, broken)?,
+            Staged::Reaches(strangers) => {
+                let names: Vec<String> = strangers
+                    .iter()
+                    .map(|path| path.display().to_string())
+                    .collect();
+                let why = format!(
+                    "it takes in files that no submission carries: {}",
+                    names.join(", ")
+                );
+                let suspects = suspects(lab, files, broken)?;
+                replace(lab, &suspects, &why, files, broken)?;
+            }
+        }
+    }
+    bail!(Fault::new(
+        Whose::Lab,
+        "the lab's own code does not compile",
+        "`git status` shows whether files of the course were changed"
+    ))
+}
+
+/// Finds the exercises that errors point at and lays the starter over them.
+fn blame(
+    lab: &Lab,
+    errors: &[Diagnostic],
+    files: &mut Files,
+    broken: &mut BTreeMap<String, String>,
+) -> anyhow::Result<()> {
+    let mut found = false;
+    for error in errors {
+        for exercise in exercises_in(lab, error) {
+            found = true;
+            let rendered = broken.entry(exercise.id.clone()).or_default();
+            rendered.push_str(&error.rendered);
+            files.set_starter(lab, exercise)?;
+        }
+    }
+    if !found {
+        // The error shows elsewhere, as when a signature was changed: any exercise that
+        // was begun may be the cause.
+        let suspects = suspects(lab, files, broken)?;
+        let rendered: Vec<&str> = errors.iter().map(|error| error.rendered.as_str()).collect();
+        if suspects.is_empty() {
+            match errors.first() {
+                Some(error) => bail!(course_fault("the lab's own code does not compile", error)),
+                None => bail!("cargo failed without an error"),
+            }
+        }
+        replace(lab, &suspects, &rendered.join("\n"), files, broken)?;
+    }
+    Ok(())
+}
+
+/// The exercises that were begun and are not yet known to be broken.
+fn suspects<'a>(
+    lab: &'a Lab,
+    files: &Files,
+    broken: &BTreeMap<String, String>,
+) -> anyhow::Result<Vec<&'a Exercise>> {
+    let mut suspects = Vec::new();
+    for exercise in &lab.manifest.exercises {
+        if !broken.contains_key(&exercise.id) && !files.is_starter(lab, exercise)? {
+            suspects.push(exercise);
+        }
+    }
+    Ok(suspects)
+}
+
+fn replace(
+    lab: &Lab,
+    exercises: &[&Exercise],
+    why: &str,
+    files: &mut Files,
+    broken: &mut BTreeMap<String, String>,
+) -> anyhow::Result<()> {
+    for exercise in exercises {
+        broken.insert(exercise.id.clone(), why.to_owned());
+        files.set_starter(lab, exercise)?;
+    }
+    Ok(())
+}
+
+fn exercises_in<'a>(lab: &'a Lab, error: &Diagnostic) -> Vec<&'a Exercise> {
+    let mut named = Vec::new();
+    for exercise in &lab.manifest.exercises {
+        let theirs = exercise.files.iter().any(|file| {
+            let shown = PathBuf::from(lab.shown(file));
+            error.files.iter().any(|path| path.ends_with(&shown))
+        });
+        if theirs {
+            named.push(exercise);
+        }
+    }
+    named
+}
+
+/// Out of cargo's reach: another build may replace the file while checks still start it.
+/// And where another user may run it, as the app does when we are root.
+fn into_run(binary: &Path, run: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    static COPIES: AtomicUsize = AtomicUsize::new(0);
+    let copy = run.join(format!("{name}-{}", COPIES.fetch_add(1, Ordering::Relaxed)));
+    fs::copy(binary, &copy).with_context(|| format!("copying {}", binary.display()))?;
+    Ok(copy)
+}

@@ -1,0 +1,65 @@
+//! `cargo xtask check LAB[/EXERCISE]`.
+
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crate::checkout::Checkout;
+use crate::cli::{self, Check, Format};
+use crate::provider::RunFolder;
+use crate::report::Reporter;
+use crate::report::json::Json;
+use crate::report::terminal::Terminal;
+use crate::run::{self, Plan};
+use crate::variant::Variant;
+use crate::{lab, progress};
+
+/// Runs the checks, prints the report, keeps the progress.
+pub(crate) async fn check(checkout: &Checkout, options: &Check) -> anyhow::Result<ExitCode> {
+    let (name, exercise) = cli::split(&options.target);
+    let lab = lab::find(&checkout.root, name)?;
+    if let Some(id) = exercise {
+        lab.exercise(id)?;
+    }
+    let variant = match (&options.submission, options.solution) {
+        (Some(folder), _) => Variant::Submission(folder.clone()),
+        (None, true) => Variant::Solution,
+        (None, false) => Variant::Working,
+    };
+    // What was typed wrong is said before a server is started for it.
+    variant.files(&lab)?;
+    let plan = Plan {
+        variant,
+        exercises: exercise.map(str::to_owned).into_iter().collect(),
+        services: options.services,
+        repeat: options.repeat,
+        seed: options.seed.unwrap_or_else(any_seed),
+        jobs: options.jobs.map_or_else(cores, usize::from),
+    };
+    let reporter: Arc<dyn Reporter> = match options.format {
+        Format::Human => Arc::new(Terminal::new(exercise.is_some(), options.wire)),
+        Format::Json => Arc::new(Json),
+    };
+    let folder = RunFolder::from_env()?;
+    reporter.progress(&format!(
+        "building {}; the first build takes a minute or two",
+        lab.name
+    ));
+    let report = run::run(checkout, &lab, &plan, &folder, Arc::clone(&reporter)).await?;
+    if matches!(plan.variant, Variant::Working) {
+        progress::change(checkout, &*reporter, |progress| progress.take_in(&report));
+    }
+    // A reader that closed the pipe has what it wanted: the exit code is still the verdict.
+    let _ = reporter.finish(&report);
+    Ok(ExitCode::from(report.exit_code))
+}
+
+/// How many checks run at once where nothing is said.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Six digits: short enough to be typed again.
+pub(crate) fn any_seed() -> u64 {
+    RandomState::new().build_hasher().finish() % 1_000_000
+}

@@ -1,0 +1,74 @@
+//! `cargo xtask solution LAB/EXERCISE`: the reference beside the learner's files.
+
+use std::fs;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use owo_colors::OwoColorize as _;
+use similar::{ChangeTag, TextDiff};
+
+use crate::checkout::Checkout;
+use crate::fault::{Fault, Whose};
+use crate::report::style::Look;
+use crate::report::{Status, say_notes};
+use crate::{progress, variant};
+
+/// Shows a diff from the learner's files to the reference, once the exercise passes.
+pub(crate) fn solution(checkout: &Checkout, target: &str, peek: bool) -> anyhow::Result<ExitCode> {
+    let (lab, exercise) = super::one_exercise(checkout, target)?;
+    let known = progress::read(checkout, &say_notes());
+    let passed = known
+        .labs
+        .get(&lab.name)
+        .and_then(|lab| lab.exercise(&exercise.id))
+        == Some(Status::Passed);
+    if !passed && !peek {
+        bail!(Fault::new(
+            Whose::Usage,
+            format!("{target} has not passed yet"),
+            format!("`cargo xtask hint {target}` goes step by step; --peek shows it all the same")
+        ));
+    }
+    if !passed {
+        progress::change(checkout, &say_notes(), |progress| {
+            let lab = progress.labs.entry(lab.name.clone()).or_default();
+            lab.peeked.insert(exercise.id.clone());
+        });
+    }
+    let look = Look::of(&std::io::stdout());
+    let mut text = String::new();
+    for file in &exercise.files {
+        let own = fs::read_to_string(lab.folder.join(file)).unwrap_or_default();
+        let reference = variant::solution_of(&lab, file)?;
+        text.push_str(&format!("{}\n", lab.shown(file).style(look.strong)));
+        for change in
+            TextDiff::from_lines(&own, without_markers(&reference).as_str()).iter_all_changes()
+        {
+            let line = change.value().trim_end_matches('\n').to_owned();
+            let (sign, style) = match change.tag() {
+                ChangeTag::Delete => ("-", look.bad),
+                ChangeTag::Insert => ("+", look.good),
+                ChangeTag::Equal => (" ", look.quiet),
+            };
+            text.push_str(&format!("{}\n", format!("{sign} {line}").style(style)));
+        }
+    }
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The reference as a person would have written it: no markers, no prompt.
+fn without_markers(reference: &str) -> String {
+    let mut text = String::new();
+    let mut in_prompt = false;
+    for line in reference.lines() {
+        if line.contains("BEGIN PROMPT") || line.contains("END PROMPT") {
+            in_prompt = line.contains("BEGIN PROMPT");
+        } else if !in_prompt && !line.contains("BEGIN SOLUTION") && !line.contains("END SOLUTION") {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    text
+}

@@ -1,0 +1,186 @@
+//! The keeper's side of the run folder: made first, removed last, and found by a later
+//! keeper when this one was killed.
+
+use std::fs::{self, File, Permissions, TryLockError};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::unistd::geteuid;
+
+use crate::provider::run::{OWNER_FILE, Owner};
+
+const PREFIX: &str = "backend-labs-";
+
+/// Left by the runner before its first container.
+const DOCKER_MARK: &str = "docker-used";
+
+/// A folder without an owner is one that is being made, or whose maker was killed.
+const MAKING: Duration = Duration::from_secs(60);
+
+/// The folder of a run that goes on. It lives as long as this value's lock is held.
+pub(crate) struct KeptFolder {
+    folder: Leftover,
+    /// Locked, not only written: the kernel lets go of the lock with the keeper's death,
+    /// and the answer holds also for who shares the folder but not our process numbers.
+    _owner: File,
+}
+
+impl KeptFolder {
+    /// Open to others for passing through only: services and apps run as other users.
+    pub(crate) fn make() -> Result<Self> {
+        let temp = std::env::temp_dir();
+        let path = tempfile::Builder::new()
+            .prefix(PREFIX)
+            .tempdir_in(&temp)
+            .with_context(|| format!("cannot make a folder in {}", temp.display()))?
+            .keep();
+        let mut owner = File::create(path.join(OWNER_FILE))?;
+        owner.try_lock().context("cannot lock the run folder")?;
+        let us = Owner::of(std::process::id()).context("cannot tell when we started")?;
+        write!(owner, "{us}")?;
+        fs::set_permissions(&path, Permissions::from_mode(0o711))?;
+        Ok(Self {
+            folder: Leftover { path },
+            _owner: owner,
+        })
+    }
+
+    pub(crate) fn folder(&self) -> &Leftover {
+        &self.folder
+    }
+}
+
+/// The folder of a run that is over.
+#[derive(Debug)]
+pub(crate) struct Leftover {
+    path: PathBuf,
+}
+
+impl Leftover {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The run's name, as containers carry it.
+    pub(crate) fn run_id(&self) -> &str {
+        // Ours begins with the prefix and goes on in letters and digits; others are left out.
+        self.path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default()
+    }
+
+    /// What still lives in it: servers and apps are started in a folder of their own below
+    /// the run's. Linux; elsewhere nothing is found.
+    pub(crate) fn processes(&self) -> Vec<i32> {
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        entries
+            .filter_map(|entry| {
+                let pid = entry.file_name().to_str()?.parse().ok()?;
+                let folder = fs::read_link(entry.path().join("cwd")).ok()?;
+                folder.starts_with(&self.path).then_some(pid)
+            })
+            .collect()
+    }
+
+    pub(crate) fn used_docker(&self) -> bool {
+        self.path.join(DOCKER_MARK).exists()
+    }
+
+    /// Removes all but the marks by which a later keeper knows what is left to do.
+    pub(crate) fn empty(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name == OWNER_FILE || name == DOCKER_MARK {
+                continue;
+            }
+            if entry.file_type()?.is_dir() {
+                remove_tree(&entry.path())?;
+            } else {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        remove_tree(&self.path)
+    }
+}
+
+/// The folders in `temp` of runs whose keepers were killed.
+pub(crate) fn leftovers(temp: &Path) -> Vec<Leftover> {
+    let Ok(entries) = fs::read_dir(temp) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter(|entry| {
+            entry
+                .file_name()
+                .as_encoded_bytes()
+                .starts_with(PREFIX.as_bytes())
+        })
+        .map(|entry| entry.path())
+        .filter(|path| is_abandoned(path))
+        .map(|path| Leftover { path })
+        .collect()
+}
+
+fn is_abandoned(path: &Path) -> bool {
+    // Not followed: a link is none of ours. Another user's folder is theirs to sweep.
+    let Ok(metadata) = fs::symlink_metadata(path) else {
+        return false;
+    };
+    if !metadata.is_dir() || metadata.uid() != geteuid().as_raw() {
+        return false;
+    }
+    let owner = path.join(OWNER_FILE);
+    let locked = File::open(&owner)
+        .is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
+    if locked {
+        return false;
+    }
+    let owner = fs::read_to_string(owner).ok();
+    match owner.and_then(|text| text.parse::<Owner>().ok()) {
+        Some(owner) => !owner.is_alive(),
+        None => metadata
+            .modified()
+            .is_ok_and(|made| made.elapsed().is_ok_and(|age| age > MAKING)),
+    }
+}
+
+/// Removes a folder, also where somebody took the right to enter a part of it away.
+fn remove_tree(path: &Path) -> io::Result<()> {
+    let first = fs::remove_dir_all(path);
+    match first {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            open_up(path);
+            ignore_missing(fs::remove_dir_all(path))
+        }
+        other => ignore_missing(other),
+    }
+}
+
+fn open_up(folder: &Path) {
+    let _ = fs::set_permissions(folder, Permissions::from_mode(0o700));
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            open_up(&entry.path());
+        }
+    }
+}
+
+fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}

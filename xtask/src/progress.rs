@@ -1,0 +1,193 @@
+//! What the learner has done, by day and by check. Kept in the checkout, beside git and
+//! outside of cargo's target folder, so that `cargo clean` does not take it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::checkout::{Checkout, lock};
+use crate::fault::{Fault, Whose};
+use crate::provider::Notes;
+use crate::report::{Report, Status};
+
+/// All of it; labs, exercises and checks that are gone stay until they come back.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Progress {
+    /// The form of this file.
+    pub(crate) format_version: u32,
+    /// By lab.
+    pub(crate) labs: BTreeMap<String, LabProgress>,
+}
+
+/// What was done in one lab.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LabProgress {
+    /// By `exercise/check`.
+    #[serde(default)]
+    pub(crate) checks: BTreeMap<String, CheckProgress>,
+    /// By exercise: how many hints were shown.
+    #[serde(default)]
+    pub(crate) hints: BTreeMap<String, usize>,
+    /// Exercises whose solution was looked at before they passed.
+    #[serde(default)]
+    pub(crate) peeked: BTreeSet<String>,
+    /// By day (UTC): how often the checks were run.
+    #[serde(default)]
+    pub(crate) attempts: BTreeMap<String, u32>,
+}
+
+/// How one check stood.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CheckProgress {
+    /// In the last run that judged it; none once the lab has no such check any more.
+    pub(crate) last: Option<Status>,
+    /// The day (UTC) on which it first passed.
+    pub(crate) first_passed: Option<String>,
+}
+
+const FORMAT_VERSION: u32 = 1;
+
+/// Where progress is kept.
+pub(crate) fn file(checkout: &Checkout) -> PathBuf {
+    checkout.state().join("progress.json")
+}
+
+/// Reads it. A file that cannot be read is set aside, never written over.
+pub(crate) fn read(checkout: &Checkout, notes: &dyn Notes) -> Progress {
+    read_or_set_aside(checkout, notes).unwrap_or_else(|error| {
+        notes.note(&format!("{error:#}"));
+        Progress::default()
+    })
+}
+
+fn read_or_set_aside(checkout: &Checkout, notes: &dyn Notes) -> anyhow::Result<Progress> {
+    let path = file(checkout);
+    let why = match fs::read(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Progress::default()),
+        Err(error) => format!("cannot be read ({error})"),
+        Ok(bytes) => match serde_json::from_slice::<Progress>(&bytes) {
+            Ok(progress) if progress.format_version <= FORMAT_VERSION => return Ok(progress),
+            Ok(_) => "is of a newer runner".to_owned(),
+            Err(error) => format!("cannot be read ({error})"),
+        },
+    };
+    let aside =
+        set_aside(&path).with_context(|| format!("progress.json {why} and cannot be set aside"))?;
+    notes.note(&format!(
+        "progress.json {why}: it was set aside as {} and a new one is begun",
+        aside.display()
+    ));
+    Ok(Progress::default())
+}
+
+fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let aside = (1..1000)
+        .map(|number| path.with_file_name(format!("progress.json.unreadable-{number}")))
+        .find(|candidate| !candidate.exists())
+        .ok_or_else(|| io::Error::other("too many were set aside before"))?;
+    fs::rename(path, &aside)?;
+    Ok(aside)
+}
+
+/// Reads, changes and writes it, alone among runs. Progress is never worth a failed run:
+/// where it cannot be written, that is said and the verdict stands.
+pub(crate) fn change(checkout: &Checkout, notes: &dyn Notes, change: impl FnOnce(&mut Progress)) {
+    let written = (|| -> anyhow::Result<()> {
+        fs::create_dir_all(checkout.state())?;
+        let _turn = lock(&checkout.state().join("lock"), || {})?;
+        let mut progress = read_or_set_aside(checkout, notes)?;
+        progress.format_version = FORMAT_VERSION;
+        change(&mut progress);
+        write(&file(checkout), &progress)
+    })();
+    if let Err(error) = written {
+        let fault = Fault::new(
+            Whose::Machine,
+            format!("progress was not saved: {error:#}"),
+            "`cargo xtask doctor` looks at disk and rights",
+        );
+        notes.note(&format!("{fault}\n\nhint: {}", fault.hint));
+    }
+}
+
+/// The whole file or the old one: written beside it, flushed to the disk, renamed.
+fn write(path: &Path, progress: &Progress) -> anyhow::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut fresh = tempfile::NamedTempFile::new_in(folder)?;
+    serde_json::to_writer_pretty(&mut fresh, progress)?;
+    fresh.write_all(b"\n")?;
+    fresh.as_file().sync_all()?;
+    fresh.persist(path)?;
+    Ok(())
+}
+
+impl Progress {
+    /// Takes in what a run of the learner's own files showed.
+    pub(crate) fn take_in(&mut self, report: &Report) {
+        let day = today();
+        let lab = self.labs.entry(report.lab.clone()).or_default();
+        *lab.attempts.entry(day.clone()).or_default() += 1;
+        for exercise in &report.exercises {
+            // No verdict is no news.
+            let judged = |status| !matches!(status, Status::Unavailable | Status::Error);
+            if !exercise.checks.iter().any(|check| judged(check.status)) {
+                continue;
+            }
+            lab.forget(&exercise.id, None);
+            for check in exercise.checks.iter().filter(|check| judged(check.status)) {
+                let known = lab
+                    .checks
+                    .entry(format!("{}/{}", exercise.id, check.name))
+                    .or_insert(CheckProgress {
+                        last: None,
+                        first_passed: None,
+                    });
+                known.last = Some(check.status);
+                if check.status == Status::Passed && known.first_passed.is_none() {
+                    known.first_passed = Some(day.clone());
+                }
+            }
+        }
+    }
+}
+
+impl LabProgress {
+    /// The exercise stands where its checks last put it no more; the days on which they
+    /// passed stay.
+    pub(crate) fn forget(&mut self, id: &str, now: Option<Status>) {
+        let prefix = format!("{id}/");
+        let own = self
+            .checks
+            .iter_mut()
+            .filter(|(name, _)| name.starts_with(&prefix));
+        for (_, check) in own {
+            check.last = now;
+        }
+    }
+
+    /// How an exercise stood when its checks were last run; none if they never were.
+    pub(crate) fn exercise(&self, id: &str) -> Option<Status> {
+        let prefix = format!("{id}/");
+        self.checks
+            .iter()
+            .filter(|(name, _)| name.starts_with(&prefix))
+            .filter_map(|(_, check)| check.last)
+            .max()
+    }
+}
+
+/// `2026-11-23`, in UTC: a traveller's days must not run backwards.
+fn today() -> String {
+    let now = OffsetDateTime::now_utc().date();
+    format!(
+        "{:04}-{:02}-{:02}",
+        now.year(),
+        u8::from(now.month()),
+        now.day()
+    )
+}

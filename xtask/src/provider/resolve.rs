@@ -1,0 +1,203 @@
+//! Which provider a run uses: each is tried in turn, and one that does not work is passed
+//! over with one line that says why.
+
+use std::fmt;
+
+use anyhow::Result;
+use tokio::sync::Mutex;
+
+use super::bundle::Bundle;
+use super::{Choice, Kind, Notes, Provider, RunFolder, Source, docker, external, native};
+use crate::services::Service;
+
+/// Why no server could be had: what was tried, and what to do.
+#[derive(Debug)]
+pub(crate) struct Unresolved {
+    /// The service that was asked for.
+    pub(crate) service: &'static str,
+    /// Each provider that was tried, with its reason.
+    pub(crate) tried: Vec<(&'static str, String)>,
+    /// One thing to do about it.
+    pub(crate) hint: String,
+}
+
+impl fmt::Display for Unresolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no {} could be had", self.service)?;
+        for (kind, reason) in &self.tried {
+            write!(f, "\n  {kind:8}  {reason}")?;
+        }
+        write!(f, "\n\nhint: {}", self.hint)
+    }
+}
+
+impl std::error::Error for Unresolved {}
+
+/// Finds the first provider that really gives a server, and says why others were passed
+/// over.
+pub(crate) async fn resolve(
+    service: &'static Service,
+    choice: Choice,
+    run: &RunFolder,
+    notes: &dyn Notes,
+) -> Result<Provider, Unresolved> {
+    let mut tried = Vec::new();
+    let request = Request {
+        service,
+        run,
+        notes,
+        forced: choice != Choice::Auto,
+        fetch: true,
+    };
+    for kind in kinds(service, choice) {
+        match request.open(kind).await {
+            Ok(provider) => return Ok(provider),
+            Err(error) => {
+                let reason = one_line(&format!("{error:#}"));
+                if choice == Choice::Auto {
+                    notes.note(&format!(
+                        "{}: not by {}: {reason}",
+                        service.name,
+                        kind.name()
+                    ));
+                }
+                tried.push((kind.name(), reason));
+            }
+        }
+    }
+    Err(Unresolved {
+        service: service.name,
+        tried,
+        hint: hint(service, choice),
+    })
+}
+
+/// Where a choice looks. A server of the user's own is part of `auto` only once named.
+fn kinds(service: &Service, choice: Choice) -> Vec<Kind> {
+    match choice {
+        Choice::Auto => Kind::ALL
+            .into_iter()
+            .filter(|kind| *kind != Kind::External || external::is_named(service))
+            .collect(),
+        Choice::External => vec![Kind::External],
+        Choice::Docker => vec![Kind::Docker],
+        Choice::Native => vec![Kind::Native],
+        Choice::Bundle => vec![Kind::Bundle],
+    }
+}
+
+/// A provider that would work once an image or a package is downloaded, which was not
+/// allowed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct NotFetched(pub(super) String);
+
+/// What is asked of a provider.
+pub(crate) struct Request<'a> {
+    /// The service.
+    pub(crate) service: &'static Service,
+    /// The run that asks.
+    pub(crate) run: &'a RunFolder,
+    /// Where to say what takes long.
+    pub(crate) notes: &'a dyn Notes,
+    /// Whether the user asked for this kind of provider by name.
+    pub(crate) forced: bool,
+    /// Whether a missing image or package may be downloaded.
+    pub(crate) fetch: bool,
+}
+
+impl Request<'_> {
+    /// A provider that has just shown that it works: its first server answers and is new
+    /// enough.
+    pub(crate) async fn open(&self, kind: Kind) -> Result<Provider> {
+        let service = self.service;
+        let source = match kind {
+            Kind::External => {
+                let (target, _) = external::look(service, self.forced).await?;
+                Source::External(external::claim(service, target, self.run).await?)
+            }
+            Kind::Docker => Source::Docker(docker::obtain(service, self.fetch, self.notes).await?),
+            Kind::Native => Source::Program(native::find(service)?),
+            Kind::Bundle => return self.open_bundle(&Bundle::of(service)?).await,
+        };
+        self.prove(kind, source).await
+    }
+
+    /// As [`Request::open`], of packages unpacked there.
+    pub(super) async fn open_bundle(&self, bundle: &Bundle) -> Result<Provider> {
+        let kept = bundle.is_here();
+        let obtain = || bundle.obtain(self.service, self.fetch, self.notes);
+        let proved = match obtain().await {
+            Ok(program) => self.prove(Kind::Bundle, Source::Program(program)).await,
+            Err(error) => Err(error),
+        };
+        match proved {
+            // A library of the system's that it rested on may be gone since.
+            Err(error) if kept && self.fetch => {
+                self.notes
+                    .note(&format!("{}: unpacked anew: {error:#}", self.service.name));
+                bundle.discard()?;
+                let program = obtain().await?;
+                self.prove(Kind::Bundle, Source::Program(program)).await
+            }
+            proved => proved,
+        }
+    }
+
+    /// Starts the first server, which the provider keeps for whoever asks first.
+    pub(super) async fn prove(&self, kind: Kind, source: Source) -> Result<Provider> {
+        let mut provider = Provider {
+            service: self.service,
+            kind,
+            source,
+            run: self.run.clone(),
+            version: String::new(),
+            first: Mutex::new(None),
+        };
+        match provider.start_first().await {
+            Ok(version) => {
+                provider.version = version;
+                Ok(provider)
+            }
+            Err(error) => {
+                // What was claimed is given back; the first error is the one to tell.
+                provider.close().await.ok();
+                Err(error)
+            }
+        }
+    }
+}
+
+/// What to do when no provider works.
+pub(crate) fn hint(service: &Service, choice: Choice) -> String {
+    let (name, oldest) = (service.name, service.oldest);
+    match choice {
+        Choice::External => format!(
+            "let {} name an empty {name} {oldest} or newer, or leave --services at auto",
+            service.env
+        ),
+        Choice::Docker => format!("docker pull {}", docker::reference(service)),
+        _ => install_command(service)
+            .unwrap_or_else(|| format!("install {name} {oldest} or newer, or Docker")),
+    }
+}
+
+fn install_command(service: &Service) -> Option<String> {
+    let mut managers = service.install.iter();
+    let (manager, package) = managers.find(|(name, _)| native::find_binary(name).is_some())?;
+    // Homebrew refuses to be run by root, and root needs nobody's leave.
+    let sudo = match *manager == "brew" || nix::unistd::geteuid().is_root() {
+        true => "",
+        false => "sudo ",
+    };
+    let verb = match *manager {
+        "pacman" => "-S",
+        "apk" => "add",
+        _ => "install",
+    };
+    Some(format!("{sudo}{manager} {verb} {package}"))
+}
+
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).collect::<Vec<_>>().join(" / ")
+}

@@ -1,0 +1,150 @@
+//! A finding as a learner reads it: did, saw, expected, why, and the lines that decided.
+
+use std::fmt::Write as _;
+
+use labkit::timeline::Event;
+use owo_colors::OwoColorize as _;
+
+use super::style::Look;
+use super::words;
+use super::{CheckReport, Status};
+
+/// A timeline up to this length is shown whole.
+const SHORT_TIMELINE: usize = 14;
+/// What is shown before and after a line that a check points at.
+const CONTEXT: usize = 2;
+
+/// All that is known about one check that did not pass, indented below its exercise.
+pub(crate) fn render(check: &CheckReport, whole_wire: bool, look: &Look) -> String {
+    let mut text = String::new();
+    let style = match check.status {
+        Status::Passed => look.good,
+        Status::NotStarted => look.quiet,
+        _ => look.bad,
+    };
+    let _ = writeln!(
+        text,
+        "{} {}",
+        words::sign(check.status).style(style),
+        words::sentence(&check.name).style(look.strong)
+    );
+    if let (Status::NotStarted, Some(todo)) = (check.status, &check.todo) {
+        let says = todo
+            .says
+            .as_ref()
+            .map_or_else(String::new, |says| format!(": {says}"));
+        field(
+            &mut text,
+            "reached",
+            &format!("todo!() at {}:{}{says}", todo.file, todo.line),
+            look,
+        );
+        return text;
+    }
+    if let Some(finding) = &check.finding {
+        for (label, value) in [
+            ("did", &finding.did),
+            ("saw", &finding.saw),
+            ("expected", &finding.expected),
+            ("why", &finding.why),
+        ] {
+            if !value.is_empty() {
+                field(&mut text, label, value, look);
+            }
+        }
+    }
+    if let Some(reason) = &check.reason {
+        field(&mut text, "reason", reason, look);
+    }
+    let failed = matches!(check.status, Status::Failed | Status::TimedOut);
+    if !check.timeline.is_empty() && (failed || whole_wire) {
+        text.push('\n');
+        timeline(&mut text, &check.timeline, whole_wire, look);
+    }
+    text
+}
+
+/// `label` and a text that is wrapped beside it.
+fn field(text: &mut String, label: &str, value: &str, look: &Look) {
+    let first = format!("    {label:<9} ");
+    let indent = " ".repeat(14);
+    let options = textwrap::Options::new(look.width)
+        .initial_indent(&first)
+        .subsequent_indent(&indent)
+        // A path is to be copied whole: only a space may end a line.
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .break_words(false);
+    let wrapped = textwrap::fill(value.trim_end(), options);
+    let value = wrapped.strip_prefix(&first).unwrap_or(&wrapped);
+    let _ = writeln!(
+        text,
+        "    {} {value}",
+        format!("{label:<9}").style(look.quiet)
+    );
+}
+
+fn timeline(text: &mut String, events: &[Event], whole: bool, look: &Look) {
+    let parties = |event: &Event| (event.from.chars().count(), event.to.chars().count());
+    let (mut from, mut to) = (0, 0);
+    for event in events {
+        let (f, t) = parties(event);
+        from = from.max(f);
+        to = to.max(t);
+    }
+    let shown = shown(events, whole);
+    let mut skipped = 0;
+    for (index, event) in events.iter().enumerate() {
+        if !shown[index] {
+            skipped += 1;
+            continue;
+        }
+        if skipped > 0 {
+            let left_out = format!("… {}", words::count(skipped, "line"));
+            let _ = writeln!(text, "    {:>12}", left_out.style(look.quiet));
+            skipped = 0;
+        }
+        let reply = event
+            .reply
+            .as_ref()
+            .map_or_else(String::new, |reply| format!("  {reply}"));
+        let line = format!(
+            "{:>8.1} ms  {:<from$} → {:<to$}  {}{reply}",
+            event.at_ms, event.from, event.to, event.what
+        );
+        let note = event
+            .note
+            .as_ref()
+            .map_or_else(String::new, |note| format!("  ← {note}"));
+        let _ = writeln!(text, "  {line}{}", note.style(look.bad));
+    }
+    if skipped > 0 {
+        let left_out = format!("… {}", words::count(skipped, "line"));
+        let _ = writeln!(text, "    {:>12}", left_out.style(look.quiet));
+    }
+}
+
+/// Which lines decide: those that a check points at, with what stands around them, the
+/// first and the last.
+fn shown(events: &[Event], whole: bool) -> Vec<bool> {
+    if whole || events.len() <= SHORT_TIMELINE {
+        return vec![true; events.len()];
+    }
+    let mut shown = vec![false; events.len()];
+    let mut show = |from: usize, to: usize| {
+        for line in shown.iter_mut().take(to).skip(from) {
+            *line = true;
+        }
+    };
+    show(0, CONTEXT);
+    show(events.len().saturating_sub(CONTEXT * 2), events.len());
+    let noted = events
+        .iter()
+        .enumerate()
+        .filter(|(_, event)| event.note.is_some());
+    // A check that points at a hundred lines means the first few.
+    for (index, _) in noted.take(4) {
+        show(index.saturating_sub(CONTEXT), index + CONTEXT + 1);
+    }
+    shown
+}

@@ -1,0 +1,265 @@
+//! The report for a person: verdicts as they come, then the one finding to work on.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use labkit::assignment::Todo;
+use owo_colors::OwoColorize as _;
+
+use super::style::Look;
+use super::{ExerciseReport, Report, Reporter, Status, finding, words};
+use crate::provider::Notes;
+
+/// Prints to stdout what is asked for, and to stderr what is going on.
+#[derive(Debug)]
+pub(crate) struct Terminal {
+    look: Look,
+    /// One exercise was asked for: each check has its line.
+    detailed: bool,
+    /// `--wire`: timelines are shown whole.
+    whole_wire: bool,
+    spinner: ProgressBar,
+}
+
+/// A line on stderr, for outputs that have no live terminal.
+pub(crate) fn say(text: &str) {
+    // Nobody is left to tell when stderr is gone.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+impl Terminal {
+    /// Looks at stdout and stderr once.
+    pub(crate) fn new(detailed: bool, whole_wire: bool) -> Self {
+        let spinner = if Look::of(&io::stderr()).live && io::stderr().is_terminal() {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            let style = ProgressStyle::with_template("{spinner} {wide_msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        } else {
+            ProgressBar::hidden()
+        };
+        Self {
+            look: Look::of(&io::stdout()),
+            detailed,
+            whole_wire,
+            spinner,
+        }
+    }
+
+    fn print(&self, text: &str) {
+        // A reader that has gone is noticed at the end, where it decides the exit.
+        self.spinner.suspend(|| {
+            let _ = io::stdout().lock().write_all(text.as_bytes());
+        });
+    }
+}
+
+impl Notes for Terminal {
+    fn note(&self, text: &str) {
+        self.spinner.suspend(|| say(text));
+    }
+
+    fn progress(&self, text: &str) {
+        self.spinner.set_message(text.to_owned());
+    }
+}
+
+impl Reporter for Terminal {
+    fn exercise(&self, exercise: &ExerciseReport) {
+        self.print(&exercise_lines(exercise, self.detailed, &self.look));
+    }
+
+    fn advance(&self, done: usize, of: usize) {
+        self.spinner.set_message(format!("{done} of {of} checks"));
+    }
+
+    fn finish(&self, report: &Report) -> io::Result<()> {
+        self.spinner.finish_and_clear();
+        let text = closing(report, self.detailed, self.whole_wire, &self.look);
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        stdout.flush()
+    }
+}
+
+/// One exercise, and below it what did not pass.
+pub(crate) fn exercise_lines(exercise: &ExerciseReport, detailed: bool, look: &Look) -> String {
+    let style = style_of(exercise.status, look);
+    let passed = exercise
+        .checks
+        .iter()
+        .filter(|check| check.status == Status::Passed)
+        .count();
+    let outcome = match exercise.status {
+        Status::Passed | Status::Failed => format!("{passed} of {}", exercise.checks.len()),
+        other => words::status(other).to_owned(),
+    };
+    let mut text = format!(
+        "{} {:<22} {}\n",
+        words::sign(exercise.status).style(style),
+        exercise.id,
+        outcome.style(style)
+    );
+    let begun = !matches!(exercise.status, Status::NotStarted | Status::DoesNotCompile);
+    for check in &exercise.checks {
+        if detailed || (begun && check.status != Status::Passed) {
+            text.push_str(&format!(
+                "    {} {}\n",
+                words::sign(check.status).style(style_of(check.status, look)),
+                words::sentence(&check.name)
+            ));
+        }
+    }
+    text
+}
+
+/// What stands below the verdicts: the finding to work on, the sum, the next command.
+pub(crate) fn closing(report: &Report, detailed: bool, whole_wire: bool, look: &Look) -> String {
+    let mut text = String::from("\n");
+    let worked_on = report
+        .exercises
+        .iter()
+        .find(|exercise| match exercise.status {
+            Status::Passed => false,
+            // Begun, and the `todo!()` that was reached may lie where nobody looks for it.
+            Status::NotStarted => reached(exercise).is_some(),
+            _ => true,
+        });
+    if let Some(exercise) = worked_on {
+        text.push_str(&trouble(exercise, detailed, whole_wire, look));
+    } else if whole_wire {
+        for check in report
+            .exercises
+            .iter()
+            .flat_map(|exercise| &exercise.checks)
+        {
+            text.push_str(&finding::render(check, true, look));
+            text.push('\n');
+        }
+    }
+    // What was tried stands above already where a check is told to lack it.
+    let told = worked_on.is_some_and(|exercise| exercise.status == Status::Unavailable);
+    for service in &report.services {
+        let reason = service.reason.as_deref().unwrap_or("none");
+        let line = match (&service.provider, &service.version) {
+            (Some(provider), Some(version)) => format!("{} {version} ({provider})", service.name),
+            _ if told => reason.lines().next().unwrap_or_default().to_owned(),
+            _ => format!("{}: {reason}", service.name),
+        };
+        text.push_str(&format!("{}\n", line.style(look.quiet)));
+    }
+    let totals = report.totals;
+    let repeated = if report.repeat > 1 {
+        format!(", each {} times", report.repeat)
+    } else {
+        String::new()
+    };
+    text.push_str(&format!(
+        "{} of {} passed{repeated} · {} of {} points · seed {}\n",
+        totals.passed,
+        words::count(totals.checks, "check"),
+        totals.points,
+        totals.points_possible,
+        report.seed
+    ));
+    if !report.changed_course_files.is_empty() {
+        text.push_str(&format!(
+            "changed, but no exercise file, so a grade does not carry it: {}\n",
+            report.changed_course_files.join(", ")
+        ));
+    }
+    for (label, command) in next(report, worked_on) {
+        text.push_str(&format!("{label:<5} {}\n", command.style(look.command)));
+    }
+    text
+}
+
+fn trouble(exercise: &ExerciseReport, detailed: bool, whole_wire: bool, look: &Look) -> String {
+    let mut text = String::new();
+    if let Some(error) = &exercise.compile_error {
+        text.push_str(&format!(
+            "{} does not compile:\n\n{}\n",
+            exercise.id,
+            error.trim_end()
+        ));
+        text.push('\n');
+        return text;
+    }
+    // One at a time teaches more than all at once, unless all of one exercise were asked for.
+    let shown = if detailed { usize::MAX } else { 1 };
+    let open = exercise
+        .checks
+        .iter()
+        .filter(|check| check.status != Status::Passed)
+        .take(shown);
+    let mut last_reason = None;
+    for check in open {
+        if check.finding.is_none() && check.reason.is_some() && check.reason == last_reason {
+            continue;
+        }
+        last_reason.clone_from(&check.reason);
+        text.push_str(&finding::render(check, whole_wire, look));
+        text.push('\n');
+    }
+    text
+}
+
+/// What to type next.
+fn next(report: &Report, worked_on: Option<&ExerciseReport>) -> Vec<(&'static str, String)> {
+    let lab = &report.lab;
+    if report.variant != "working" {
+        return Vec::new();
+    }
+    if let Some(exercise) = worked_on {
+        let id = &exercise.id;
+        return match exercise.status {
+            Status::Unavailable => vec![("next", "cargo xtask doctor".to_owned())],
+            Status::Error => vec![("next", format!("cargo xtask check {lab}/{id} --wire"))],
+            Status::DoesNotCompile => vec![
+                ("edit", exercise.files.join(", ")),
+                ("next", format!("cargo xtask check {lab}/{id}")),
+            ],
+            _ => vec![
+                (
+                    "edit",
+                    match reached(exercise) {
+                        Some(todo) => format!("{}:{}", todo.file, todo.line),
+                        None => exercise.files.join(", "),
+                    },
+                ),
+                ("next", format!("cargo xtask check {lab}/{id}")),
+                ("stuck", format!("cargo xtask hint {lab}/{id}")),
+            ],
+        };
+    }
+    let open = report
+        .exercises
+        .iter()
+        .find(|exercise| exercise.status == Status::NotStarted);
+    match open {
+        Some(exercise) => vec![
+            (
+                "read",
+                format!("labs/{lab}/README.md, \"{}\"", exercise.title),
+            ),
+            ("edit", exercise.files.join(", ")),
+            ("next", format!("cargo xtask check {lab}/{}", exercise.id)),
+        ],
+        None => vec![("next", "cargo xtask".to_owned())],
+    }
+}
+
+/// The first `todo!()` that an exercise's checks reached.
+fn reached(exercise: &ExerciseReport) -> Option<&Todo> {
+    exercise.checks.iter().find_map(|check| check.todo.as_ref())
+}
+
+fn style_of(status: Status, look: &Look) -> owo_colors::Style {
+    match status {
+        Status::Passed => look.good,
+        Status::NotStarted => look.quiet,
+        _ => look.bad,
+    }
+}

@@ -1,0 +1,426 @@
+//! One run of a lab's checks: services while cargo compiles, then every check as a process
+//! of its own, several at once.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+use futures_util::StreamExt as _;
+use labkit::assignment::Assignment;
+use labkit::finding::Finding;
+use nix::unistd::geteuid;
+
+use crate::build::{self, Built};
+use crate::checkout::Checkout;
+use crate::fault::{Fault, Whose};
+use crate::judge;
+use crate::lab::{Exercise, Lab};
+use crate::pool::{Lease, Pool, Refusal};
+use crate::provider::{Choice, RunFolder};
+use crate::report::{
+    CheckReport, ExerciseReport, FORMAT_VERSION, Report, Reporter, Status, Totals,
+};
+use crate::variant::Variant;
+
+/// The user that an app runs as when we are root: neither ours nor the services'.
+pub(crate) const APP_USER: u32 = 65532;
+
+/// What is asked of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// Whose exercise files.
+    pub(crate) variant: Variant,
+    /// The exercises that are judged; none named: all.
+    pub(crate) exercises: Vec<String>,
+    /// Where services may come from.
+    pub(crate) services: Choice,
+    /// How often each check is run.
+    pub(crate) repeat: u32,
+    /// Where random data comes from.
+    pub(crate) seed: u64,
+    /// Checks at once.
+    pub(crate) jobs: usize,
+}
+
+/// Runs the checks that `plan` asks for.
+pub(crate) async fn run(
+    checkout: &Checkout,
+    lab: &Lab,
+    plan: &Plan,
+    folder: &RunFolder,
+    reporter: Arc<dyn Reporter>,
+) -> anyhow::Result<Report> {
+    let began = Instant::now();
+    let about = tokio::task::spawn_blocking({
+        let (checkout, lab, variant) = (checkout.clone(), lab.clone(), plan.variant.clone());
+        move || About::of(&checkout, &lab, &variant)
+    });
+    let building = tokio::task::spawn_blocking({
+        let (checkout, lab, variant) = (checkout.clone(), lab.clone(), plan.variant.clone());
+        let (run, reporter) = (folder.path().to_owned(), Arc::clone(&reporter));
+        move || build::build(&checkout, &lab, &variant, &run, &*reporter)
+    });
+    let (pool, built) = tokio::join!(Pool::open(lab, plan.services, folder, &*reporter), building);
+    let built = built.context("the build panicked")??;
+    let exercises = judge_all(&Session {
+        lab,
+        plan,
+        built: &built,
+        pool: &pool,
+        folder,
+        reporter: &*reporter,
+    })
+    .await?;
+    let about = about.await.context("looking at the checkout panicked")?;
+    let mut report = Report {
+        format_version: FORMAT_VERSION,
+        lab: lab.name.clone(),
+        title: lab.manifest.title.clone(),
+        lab_hash: about.lab_hash?,
+        commit: about.commit,
+        variant: plan.variant.name(),
+        seed: plan.seed,
+        repeat: plan.repeat,
+        services: pool.used(),
+        exercises,
+        totals: Totals::default(),
+        changed_course_files: about.changed,
+        exit_code: 0,
+        duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+    };
+    report.total();
+    pool.close(&*reporter).await;
+    Ok(report)
+}
+
+/// All that judging a built variant takes.
+pub(crate) struct Session<'a> {
+    /// The lab.
+    pub(crate) lab: &'a Lab,
+    /// What is asked for.
+    pub(crate) plan: &'a Plan,
+    /// The app and the checks.
+    pub(crate) built: &'a Built,
+    /// The services.
+    pub(crate) pool: &'a Pool,
+    /// Where everything temporary goes.
+    pub(crate) folder: &'a RunFolder,
+    /// Who is told.
+    pub(crate) reporter: &'a dyn Reporter,
+}
+
+/// Runs the checks of a built variant, exercise by exercise.
+pub(crate) async fn judge_all(session: &Session<'_>) -> anyhow::Result<Vec<ExerciseReport>> {
+    let Session {
+        lab,
+        plan,
+        built,
+        pool,
+        reporter,
+        ..
+    } = *session;
+    let names = list(&built.checks)?;
+    let mut exercises = Vec::new();
+    let mut tasks = Vec::new();
+    for exercise in &lab.manifest.exercises {
+        if !plan.exercises.is_empty() && !plan.exercises.contains(&exercise.id) {
+            continue;
+        }
+        let unrun = why_unrun(lab, plan, built, exercise)?;
+        let mut report = blank(lab, exercise, built);
+        for check in in_source_order(lab, exercise, &names) {
+            report
+                .checks
+                .push(CheckReport::unrun(&check, unrun.unwrap_or(Status::Passed)));
+            if unrun.is_none() {
+                for round in 0..plan.repeat {
+                    tasks.push((exercises.len(), report.checks.len() - 1, round));
+                }
+            }
+        }
+        report.judge();
+        exercises.push(report);
+    }
+    // Round by round, so that a slow exercise does not hold back the first verdicts.
+    tasks.sort_by_key(|(_, _, round)| *round);
+    let mut left: BTreeMap<usize, usize> = BTreeMap::new();
+    for (exercise, _, _) in &tasks {
+        *left.entry(*exercise).or_default() += 1;
+    }
+    let mut told = tell_finished(&exercises, 0, &left, reporter);
+    let (of, mut done) = (tasks.len(), 0);
+    let jobs = if pool.is_shared() { 1 } else { plan.jobs };
+    let planned: Vec<_> = tasks
+        .into_iter()
+        .map(|(e, c, round)| {
+            let module = exercises[e].id.replace('-', "_");
+            let name = format!("{module}::{}", exercises[e].checks[c].name);
+            (e, c, round, name)
+        })
+        .collect();
+    let mut results =
+        futures_util::stream::iter(planned.into_iter().map(|(e, c, round, name)| async move {
+            let seed = plan.seed.wrapping_add(u64::from(round));
+            let exercise = lab
+                .manifest
+                .exercises
+                .iter()
+                .find(|exercise| name.starts_with(&format!("{}::", exercise.module())));
+            let result = judge_one(session, &name, exercise, seed).await;
+            (e, c, result)
+        }))
+        .buffer_unordered(jobs.max(1));
+    while let Some((e, c, result)) = results.next().await {
+        merge(&mut exercises[e].checks[c], result?);
+        done += 1;
+        reporter.advance(done, of);
+        if let Some(count) = left.get_mut(&e) {
+            *count -= 1;
+            if *count == 0 {
+                left.remove(&e);
+                exercises[e].judge();
+                told = tell_finished(&exercises, told, &left, reporter);
+            }
+        }
+    }
+    Ok(exercises)
+}
+
+/// Reports the exercises from `told` on that have nothing left to run, in the lab's order;
+/// says where it stopped.
+fn tell_finished(
+    exercises: &[ExerciseReport],
+    told: usize,
+    left: &BTreeMap<usize, usize>,
+    reporter: &dyn Reporter,
+) -> usize {
+    let mut next = told;
+    while next < exercises.len() && !left.contains_key(&next) {
+        reporter.exercise(&exercises[next]);
+        next += 1;
+    }
+    next
+}
+
+async fn judge_one(
+    session: &Session<'_>,
+    name: &str,
+    exercise: Option<&Exercise>,
+    seed: u64,
+) -> anyhow::Result<CheckReport> {
+    let Session {
+        plan,
+        built,
+        pool,
+        folder,
+        reporter,
+        ..
+    } = *session;
+    let own = check_folder(folder)?;
+    let config = match exercise.and_then(|exercise| exercise.config.as_ref()) {
+        Some(file) => {
+            let text = built
+                .files
+                .contents
+                .get(file)
+                .context("a config is a file")?;
+            let path = own.join("service.conf");
+            fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+            Some((path, file))
+        }
+        None => None,
+    };
+    let lease = match pool
+        .lease(config.as_ref().map(|(path, _)| path.as_path()))
+        .await
+    {
+        Ok(lease) => lease,
+        Err(refusal) => return Ok(refused(name, refusal, config.map(|(_, file)| file))),
+    };
+    let assignment = assignment(&lease, built, &own, seed);
+    let rule = plan.variant.may_reach_todo();
+    let result = judge::run(&built.checks, name, &assignment, rule).await;
+    pool.give_back(lease, reporter).await;
+    // What the app left there is nobody's any more; the keeper removes what stays.
+    let _ = fs::remove_dir_all(&own);
+    result
+}
+
+fn assignment(lease: &Lease, built: &Built, folder: &Path, seed: u64) -> Assignment {
+    Assignment {
+        seed,
+        app: built.app.clone(),
+        app_uid: app_uid(),
+        folder: folder.to_owned(),
+        services: lease.targets(),
+        record: true,
+    }
+}
+
+/// The user that an app is to run as, where we can choose.
+pub(crate) fn app_uid() -> Option<u32> {
+    geteuid().is_root().then_some(APP_USER)
+}
+
+/// A folder that one check and its apps have to themselves.
+fn check_folder(folder: &RunFolder) -> anyhow::Result<PathBuf> {
+    let own = tempfile::Builder::new()
+        .prefix("check-")
+        .tempdir_in(folder.path())
+        .context("making a folder for a check")?
+        .keep();
+    if let Some(uid) = app_uid() {
+        chown(&own, Some(uid), Some(uid)).context("giving the app its folder")?;
+    }
+    Ok(own)
+}
+
+fn refused(name: &str, refusal: Refusal, file: Option<&PathBuf>) -> CheckReport {
+    let name = judge::short_name(name);
+    match refusal {
+        Refusal::Unavailable(reason) => {
+            let mut report = CheckReport::unrun(name, Status::Unavailable);
+            report.reason = Some(reason);
+            report
+        }
+        Refusal::Config(words) => {
+            let file = file.map_or_else(String::new, |file| file.display().to_string());
+            let mut report = CheckReport::unrun(name, Status::Failed);
+            report.finding = Some(Finding {
+                did: format!("started the server with your {file}"),
+                saw: format!("the server refused it: {words}"),
+                expected: "a configuration that the server starts with".to_owned(),
+                why: "a server that does not start after a change is an outage".to_owned(),
+            });
+            report
+        }
+    }
+}
+
+/// The worst run decides, and with it its finding.
+fn merge(report: &mut CheckReport, run: CheckReport) {
+    let passed = report.runs_passed + run.runs_passed;
+    let slowest = report.duration_ms.max(run.duration_ms);
+    if run.status > report.status || report.duration_ms == 0.0 {
+        *report = run;
+    }
+    report.runs_passed = passed;
+    report.duration_ms = slowest;
+}
+
+/// Why the checks of an exercise need not be run, if so.
+fn why_unrun(
+    lab: &Lab,
+    plan: &Plan,
+    built: &Built,
+    exercise: &Exercise,
+) -> anyhow::Result<Option<Status>> {
+    if built.broken.contains_key(&exercise.id) {
+        return Ok(Some(Status::DoesNotCompile));
+    }
+    let untouched = plan.variant.may_be_unstarted() && built.files.is_starter(lab, exercise)?;
+    Ok(untouched.then_some(Status::NotStarted))
+}
+
+fn blank(lab: &Lab, exercise: &Exercise, built: &Built) -> ExerciseReport {
+    ExerciseReport {
+        id: exercise.id.clone(),
+        title: exercise.title.clone(),
+        status: Status::NotStarted,
+        points: exercise.points,
+        compile_error: built.broken.get(&exercise.id).cloned(),
+        files: exercise.files.iter().map(|file| lab.shown(file)).collect(),
+        checks: Vec::new(),
+    }
+}
+
+/// The names of all checks in the binary: libtest is asked, nothing lists them twice.
+pub(crate) fn list(checks: &Path) -> anyhow::Result<Vec<String>> {
+    let output = Command::new(checks)
+        .args(["--list", "--format", "terse"])
+        .output()
+        .context("asking for the names of the checks")?;
+    let names: Vec<String> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| line.strip_suffix(": test"))
+        .map(str::to_owned)
+        .collect();
+    if names.is_empty() {
+        bail!(Fault::new(
+            Whose::Lab,
+            "the lab's checks binary holds no check",
+            "CONTRIBUTING.md, \"Write a lab\""
+        ));
+    }
+    Ok(names)
+}
+
+/// The checks of an exercise as their author ordered them; libtest sorts by name.
+fn in_source_order(lab: &Lab, exercise: &Exercise, names: &[String]) -> Vec<String> {
+    let module = exercise.module();
+    let source = lab.folder.join(format!("checks/tests/checks/{module}.rs"));
+    let source = fs::read_to_string(source).unwrap_or_default();
+    let mut own: Vec<String> = names
+        .iter()
+        .filter_map(|name| name.strip_prefix(&module)?.strip_prefix("::"))
+        .map(str::to_owned)
+        .collect();
+    own.sort_by_key(|name| source.find(&format!("fn {name}(")).unwrap_or(usize::MAX));
+    own
+}
+
+/// What a report says of the checkout.
+struct About {
+    lab_hash: anyhow::Result<String>,
+    commit: Option<String>,
+    changed: Vec<String>,
+}
+
+impl About {
+    fn of(checkout: &Checkout, lab: &Lab, variant: &Variant) -> Self {
+        let commit = git(&checkout.root, &["rev-parse", "HEAD"]);
+        let changed = match variant {
+            Variant::Working => changed_course_files(checkout, lab),
+            _ => Vec::new(),
+        };
+        Self {
+            lab_hash: crate::lab_hash::of(checkout, lab),
+            commit: commit.map(|commit| commit.trim().to_owned()),
+            changed,
+        }
+    }
+}
+
+/// Files of the lab that git says were changed and that are no exercise's.
+fn changed_course_files(checkout: &Checkout, lab: &Lab) -> Vec<String> {
+    let folder = format!("labs/{}", lab.name);
+    let arguments = ["diff", "--name-only", "HEAD", "--", &folder, "labkit"];
+    let theirs: Vec<String> = lab
+        .manifest
+        .exercises
+        .iter()
+        .flat_map(|exercise| &exercise.files)
+        .map(|file| lab.shown(file))
+        .collect();
+    git(&checkout.root, &arguments)
+        .unwrap_or_default()
+        .lines()
+        .filter(|path| !theirs.iter().any(|file| file == path))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn git(root: &Path, arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git")
+        .args(arguments)
+        .current_dir(root)
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then_some(text)
+}

@@ -1,0 +1,270 @@
+//! Redis.
+
+use anyhow::{Context, Result, bail, ensure};
+use percent_encoding::percent_decode_str;
+use redis_protocol::resp2::types::OwnedFrame;
+
+use super::resp::{Client, members, text};
+use super::{Contents, Launch, Listen, Service, Settings, Speech, Target, Url, Version};
+
+/// The key that says whose a borrowed server is while a run lasts.
+pub(crate) const CLAIM: &str = "backend-labs:claim";
+
+/// Redis, from 7.0 on: checks ask for `PEXPIRETIME`.
+pub(crate) const REDIS: Service = Service {
+    name: "redis",
+    env: "LABS_REDIS_URL",
+    image: "redis:7",
+    port: 6379,
+    program: "redis-server",
+    // `redis-server` holds a link only; the binary is in `redis-tools`.
+    packages: &["redis-server", "redis-tools"],
+    install: &[
+        ("apt-get", "redis-server"),
+        ("brew", "redis"),
+        ("dnf", "redis"),
+        ("pacman", "redis"),
+        ("zypper", "redis"),
+        ("apk", "redis"),
+    ],
+    oldest: Version(7, 0),
+    arguments,
+    refusal,
+    speech: Speech {
+        alive: |target| Box::pin(alive(target)),
+        version: |target| Box::pin(version(target)),
+        settings: |target| Box::pin(settings(target)),
+        reset: |target, settings| Box::pin(reset(target, settings)),
+        parse,
+        contents: |target| Box::pin(contents(target)),
+        claim: |target, name| Box::pin(claim(target, name)),
+        take_over: |target, from, to| Box::pin(take_over(target, from, to)),
+        clear: |target, name| Box::pin(clear(target, name)),
+        unclaim: |target, name| Box::pin(unclaim(target, name)),
+    },
+};
+
+/// The learner's file comes first, so that ours win: where the server listens and writes
+/// is the lab's to say, and nothing may survive it.
+fn arguments(launch: &Launch<'_>) -> Vec<String> {
+    let mut arguments: Vec<String> = launch.config.map(str::to_owned).into_iter().collect();
+    let mut force = |name: &str, value: &str| {
+        arguments.extend([format!("--{name}"), value.to_owned()]);
+    };
+    match launch.listen {
+        Listen::Unix(path) => {
+            force("port", "0");
+            force("unixsocket", &path.to_string_lossy());
+            force("unixsocketperm", "700");
+        }
+        Listen::Everywhere(port) => {
+            force("port", &port.to_string());
+            force("bind", "0.0.0.0");
+            force("unixsocket", "");
+        }
+    }
+    for (name, value) in [
+        ("tls-port", "0"),
+        ("protected-mode", "no"),
+        ("requirepass", ""),
+        ("daemonize", "no"),
+        ("supervised", "no"),
+        ("pidfile", ""),
+        ("logfile", ""),
+        ("save", ""),
+        ("appendonly", "no"),
+        ("cluster-enabled", "no"),
+        ("dir", launch.folder),
+    ] {
+        force(name, value);
+    }
+    arguments.extend(["--replicaof", "no", "one"].map(str::to_owned));
+    arguments
+}
+
+/// Redis says where and what between a banner and the end of its log.
+fn refusal(log: &str) -> Option<String> {
+    let (_, words) = log.split_once("*** FATAL CONFIG FILE ERROR")?;
+    let (_, words) = words.split_once('\n')?;
+    Some(words.trim().to_owned())
+}
+
+/// Any answer counts but that it is still loading: a learner's file may have renamed PING.
+async fn alive(target: &Target) -> Result<()> {
+    let mut client = Client::connect(&target.address).await?;
+    match client.ask(&["PING"]).await? {
+        OwnedFrame::Error(words) if words.starts_with("LOADING") => bail!(words),
+        _ => Ok(()),
+    }
+}
+
+async fn version(target: &Target) -> Result<String> {
+    let mut client = Client::open(target).await?;
+    let info = text(client.call(&["INFO", "server"]).await?);
+    info.lines()
+        .find_map(|line| line.strip_prefix("redis_version:"))
+        .map(|version| version.trim().to_owned())
+        .context("the server does not state its version in INFO")
+}
+
+async fn settings(target: &Target) -> Result<Settings> {
+    let mut client = Client::open(target).await?;
+    current(&mut client).await
+}
+
+async fn current(client: &mut Client) -> Result<Settings> {
+    let pairs = members(client.call(&["CONFIG", "GET", "*"]).await?);
+    let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(pairs
+        .chunks_exact(2)
+        .map(|pair| (lossy(&pair[0]), lossy(&pair[1])))
+        .collect())
+}
+
+/// A check may have changed settings and left subscribers, scripts or a paused server
+/// behind. What cannot be put back is an error: the caller then starts another server.
+async fn reset(target: &Target, settings: &Settings) -> Result<()> {
+    let mut client = Client::open(target).await?;
+    for command in [
+        &["CLIENT", "UNPAUSE"][..],
+        &["CLIENT", "KILL", "TYPE", "normal"],
+        &["CLIENT", "KILL", "TYPE", "pubsub"],
+        &["REPLICAOF", "NO", "ONE"],
+        &["FLUSHALL"],
+        &["SCRIPT", "FLUSH"],
+        &["FUNCTION", "FLUSH"],
+        &["SLOWLOG", "RESET"],
+    ] {
+        client.call(command).await?;
+    }
+    for (name, value) in &current(&mut client).await? {
+        if let Some(before) = settings.get(name).filter(|before| *before != value) {
+            client.call(&["CONFIG", "SET", name, before]).await?;
+        }
+    }
+    client.call(&["CONFIG", "RESETSTAT"]).await?;
+    Ok(())
+}
+
+fn parse(value: &str) -> Result<Url> {
+    const FORM: &str = "redis://[user:password@]host[:port][/database]";
+    let url = url::Url::parse(value).with_context(|| format!("not of the form {FORM}"))?;
+    match url.scheme() {
+        "redis" => {}
+        "rediss" => {
+            bail!("rediss:// is Redis over TLS, which the lab's wire cannot read; it takes {FORM}")
+        }
+        other => bail!("{other}:// is no scheme of Redis; it takes {FORM}"),
+    }
+    let decode = |text: &str| -> Result<Option<String>> {
+        let text = percent_decode_str(text)
+            .decode_utf8()
+            .context("user or password is not UTF-8")?;
+        Ok(Some(text.into_owned()).filter(|text| !text.is_empty()))
+    };
+    let host = url.host_str().filter(|host| !host.is_empty());
+    let database = match url.path().trim_matches('/') {
+        "" => 0,
+        number => number
+            .parse()
+            .ok()
+            .with_context(|| format!("'{number}' is no number of a database; it takes {FORM}"))?,
+    };
+    ensure!(
+        url.query().is_none() && url.fragment().is_none(),
+        "nothing may follow the database; it takes {FORM}"
+    );
+    Ok(Url {
+        host: host
+            .with_context(|| format!("no host; it takes {FORM}"))?
+            .trim_matches(['[', ']'])
+            .to_owned(),
+        port: url.port().unwrap_or(6379),
+        username: decode(url.username())?,
+        password: decode(url.password().unwrap_or_default())?,
+        database,
+    })
+}
+
+/// All databases are looked at, not only the one to be used: they share one memory limit
+/// and one pub/sub, so a server in use is neither fit for checks nor safe from them.
+async fn contents(target: &Target) -> Result<Contents> {
+    let mut client = Client::open(target).await?;
+    let holder = Some(text(client.call(&["GET", CLAIM]).await?)).filter(|name| !name.is_empty());
+    let info = text(client.call(&["INFO", "keyspace"]).await?);
+    let mut contents = Contents::default();
+    for (database, counts) in info.lines().filter_map(|line| line.split_once(":keys=")) {
+        let number = database.trim_start_matches("db");
+        let here = number.parse() == Ok(target.database);
+        let keys = counts.split(',').next().unwrap_or_default();
+        let keys: u64 = keys.parse().context("INFO keyspace holds no number")?;
+        let text = match keys.saturating_sub(u64::from(here && holder.is_some())) {
+            0 => continue,
+            1 => format!("1 key in database {number}"),
+            keys => format!("{keys} keys in database {number}"),
+        };
+        match here {
+            true => contents.here = Some(text),
+            false => contents.elsewhere.push(text),
+        }
+    }
+    contents.holder = holder;
+    Ok(contents)
+}
+
+async fn claim(target: &Target, name: &str) -> Result<Option<String>> {
+    let mut client = Client::open(target).await?;
+    match client.call(&["SET", CLAIM, name, "NX"]).await? {
+        OwnedFrame::Null => Ok(Some(text(client.call(&["GET", CLAIM]).await?))),
+        _ => Ok(None),
+    }
+}
+
+async fn take_over(target: &Target, from: &str, to: &str) -> Result<bool> {
+    const SCRIPT: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then \
+         redis.call('SET', KEYS[1], ARGV[2]) return 1 else return 0 end";
+    let mut client = Client::open(target).await?;
+    let reply = client.call(&["EVAL", SCRIPT, "1", CLAIM, from, to]).await?;
+    Ok(reply == OwnedFrame::Integer(1))
+}
+
+async fn clear(target: &Target, name: &str) -> Result<()> {
+    let mut client = Client::open(target).await?;
+    let owner = text(client.call(&["GET", CLAIM]).await?);
+    ensure!(
+        owner == name,
+        "the claim {CLAIM} is no longer ours, so nothing was deleted"
+    );
+    let mut cursor = "0".to_owned();
+    loop {
+        let OwnedFrame::Array(mut page) = client.call(&["SCAN", &cursor, "COUNT", "1000"]).await?
+        else {
+            bail!("SCAN was not answered with a page of keys");
+        };
+        // Keys stay bytes: one that is no UTF-8 must go as well.
+        let keys = page.pop().map(members).unwrap_or_default();
+        cursor = page.pop().map(text).unwrap_or_default();
+        let mut unlink = vec![b"UNLINK".to_vec()];
+        unlink.extend(keys.into_iter().filter(|key| key != CLAIM.as_bytes()));
+        if unlink.len() > 1 {
+            client.call(&unlink).await?;
+        }
+        if cursor == "0" {
+            return Ok(());
+        }
+    }
+}
+
+async fn unclaim(target: &Target, name: &str) -> Result<()> {
+    const SCRIPT: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then \
+         return redis.call('DEL', KEYS[1]) else return 0 end";
+    let mut client = Client::open(target).await?;
+    client.call(&["EVAL", SCRIPT, "1", CLAIM, name]).await?;
+    Ok(())
+}
+
+/// One command to a server and its reply as text; what tests ask with.
+#[cfg(test)]
+pub(crate) async fn say(target: &Target, command: &[&str]) -> Result<String> {
+    Ok(text(Client::open(target).await?.call(command).await?))
+}

@@ -1,0 +1,3 @@
+//! The checks of the lab: one module per exercise.
+
+mod greeting;
