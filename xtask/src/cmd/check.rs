@@ -34,7 +34,7 @@ pub(crate) async fn check(checkout: &Checkout, options: &Check) -> anyhow::Resul
         services: options.services,
         repeat: options.repeat,
         seed: options.seed.unwrap_or_else(any_seed),
-        jobs: options.jobs.map_or_else(cores, usize::from),
+        jobs: options.jobs.map_or_else(default_jobs, usize::from),
     };
     let reporter: Arc<dyn Reporter> = match options.format {
         Format::Human => Arc::new(Terminal::new(exercise.is_some(), options.wire)),
@@ -54,7 +54,13 @@ pub(crate) async fn check(checkout: &Checkout, options: &Check) -> anyhow::Resul
     Ok(ExitCode::from(report.exit_code))
 }
 
-/// How many checks run at once where nothing is said.
+/// How many checks run at once where nothing is said: two a core, for a check waits about
+/// as long as it works.
+pub(crate) fn default_jobs() -> usize {
+    2 * cores()
+}
+
+/// How many threads the machine runs at once.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

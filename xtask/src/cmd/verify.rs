@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 
-use super::check::{any_seed, cores};
+use super::check::{any_seed, cores, default_jobs};
 use crate::checkout::Checkout;
 use crate::cli::Verify;
 use crate::lab::{self, Lab};
@@ -292,7 +292,7 @@ async fn judge(
         services: options.services,
         repeat: options.repeat,
         seed: any_seed(),
-        jobs: cores(),
+        jobs: default_jobs(),
     };
     let exercises = run::judge_all(&Session {
         lab,
