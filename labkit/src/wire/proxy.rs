@@ -169,31 +169,36 @@ async fn requests<P: Protocol>(
     life: Life,
     session: &Mutex<Session<P>>,
     mut from_app: impl AsyncRead + Unpin,
-    mut to_server: Writer,
+    to_server: Writer,
 ) -> Direction {
     let mut buffer = BytesMut::new();
+    let mut outbox = Outbox::new(to_server);
     loop {
         let parsed = locked(session).protocol.request(&mut buffer);
         match parsed {
             Parsed::Whole(request) => {
-                let Some(forward) = receive(shared, life, session, request).await else {
+                let Some(forward) = receive(shared, life, session, request, &mut outbox).await
+                else {
+                    let _ = outbox.flush().await;
                     return Direction::Cut;
                 };
-                if to_server.write_all(&forward).await.is_err() {
-                    // What the server said before it went away is still to be read.
-                    return Direction::Ended(Some(to_server));
-                }
+                outbox.put(&forward);
             }
             Parsed::Partial => {
+                if outbox.flush().await.is_err() {
+                    // What the server said before it went away is still to be read.
+                    return Direction::Ended(Some(outbox.writer));
+                }
                 make_room(&mut buffer);
                 // An app that was killed has ended its side, however that looks from here.
                 if from_app.read_buf(&mut buffer).await.unwrap_or(0) == 0 {
-                    let _ = to_server.write_all(&buffer).await;
-                    let _ = to_server.shutdown().await;
-                    return Direction::Ended(Some(to_server));
+                    let _ = outbox.writer.write_all(&buffer).await;
+                    let _ = outbox.writer.shutdown().await;
+                    return Direction::Ended(Some(outbox.writer));
                 }
             }
             Parsed::Garbage => {
+                let _ = outbox.flush().await;
                 let passes = locked(session).protocol.passes_garbage();
                 let line = shared.app_said(format!("bytes that are not {}", P::NAME));
                 if !passes {
@@ -203,8 +208,8 @@ async fn requests<P: Protocol>(
                 shared
                     .timeline
                     .note(line, "passed through unread from here on");
-                raw(&mut buffer, &mut from_app, &mut to_server).await;
-                return Direction::Ended(Some(to_server));
+                raw(&mut buffer, &mut from_app, &mut outbox.writer).await;
+                return Direction::Ended(Some(outbox.writer));
             }
         }
     }
@@ -217,12 +222,17 @@ async fn receive<P: Protocol>(
     life: Life,
     session: &Mutex<Session<P>>,
     request: Request<P::Expect>,
+    before: &mut Outbox<Writer>,
 ) -> Option<Bytes> {
     let mut faults = Vec::new();
     let mut id = None;
     if let Some(kind) = request.kind {
         let received = shared.received(life, kind)?;
         id = Some(received.id);
+        if !received.actions.is_empty() {
+            // What befalls this message is not to befall those before it.
+            let _ = before.flush().await;
+        }
         for action in received.actions {
             match action {
                 Action::Hold(held) => held.stand_still(received.message.clone()).await,
@@ -257,9 +267,11 @@ async fn replies<P: Protocol>(
     shared: &Shared,
     session: &Mutex<Session<P>>,
     mut from_server: impl AsyncRead + Unpin,
-    mut to_app: impl AsyncWrite + Unpin,
+    to_app: impl AsyncWrite + Unpin,
 ) {
     let mut buffer = BytesMut::new();
+    let mut outbox = Outbox::new(to_app);
+    let mut completed = 0;
     let mut ended = false;
     loop {
         let parsed = {
@@ -272,11 +284,13 @@ async fn replies<P: Protocol>(
         };
         match parsed {
             Parsed::Whole(answer) => {
-                let mut completed = false;
                 let raw = match answer.role {
                     Role::Reply { reply, last } => {
-                        completed = last;
                         let (raw, faults, id) = settle(shared, session, answer.raw, reply, last);
+                        if !faults.is_empty() {
+                            pass_on(session, &mut outbox, &mut completed).await;
+                        }
+                        completed += usize::from(last);
                         for fault in faults {
                             match (fault, &id) {
                                 (ReplyFault::Drop, _) => return,
@@ -294,33 +308,74 @@ async fn replies<P: Protocol>(
                         answer.raw
                     }
                 };
-                // An app that has gone is no reason to stop: what it sent before it went
-                // still reaches the server, and the answers are still worth recording.
-                let _ = to_app.write_all(&raw).await;
-                if completed {
-                    let session = locked(session);
-                    session
-                        .unanswered
-                        .send_modify(|unanswered| *unanswered -= 1);
-                }
+                outbox.put(&raw);
             }
             Parsed::Partial if ended => {
-                let _ = to_app.write_all(&buffer).await;
+                outbox.put(&buffer);
+                pass_on(session, &mut outbox, &mut completed).await;
                 return;
             }
             Parsed::Partial => {
+                pass_on(session, &mut outbox, &mut completed).await;
                 make_room(&mut buffer);
                 ended = from_server.read_buf(&mut buffer).await.unwrap_or(0) == 0;
             }
             Parsed::Garbage => {
+                pass_on(session, &mut outbox, &mut completed).await;
                 let line = shared.service_said(format!("bytes that are not {}", P::NAME));
                 shared
                     .timeline
                     .note(line, "passed through unread from here on");
-                raw(&mut buffer, &mut from_server, &mut to_app).await;
+                raw(&mut buffer, &mut from_server, &mut outbox.writer).await;
                 return;
             }
         }
+    }
+}
+
+/// Sends the app all answers that are ready, `completed` of which are the last to a request.
+async fn pass_on<P: Protocol>(
+    session: &Mutex<Session<P>>,
+    answers: &mut Outbox<impl AsyncWrite + Unpin>,
+    completed: &mut usize,
+) {
+    // An app that has gone is no reason to stop: what it sent before it went still reaches
+    // the server, and the answers are still worth recording.
+    let _ = answers.flush().await;
+    let completed = std::mem::take(completed);
+    if completed > 0 {
+        locked(session)
+            .unanswered
+            .send_modify(|unanswered| *unanswered -= completed);
+    }
+}
+
+/// Messages on their way to one side. Those that arrived together go on together: a
+/// pipeline of a hundred commands is one packet behind the wire as well.
+struct Outbox<W> {
+    writer: W,
+    waiting: BytesMut,
+}
+
+impl<W: AsyncWrite + Unpin> Outbox<W> {
+    fn new(writer: W) -> Self {
+        Self {
+            writer,
+            waiting: BytesMut::new(),
+        }
+    }
+
+    fn put(&mut self, message: &[u8]) {
+        self.waiting.extend_from_slice(message);
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let written = self.writer.write_all(&self.waiting).await;
+        self.waiting.clear();
+        written
     }
 }
 

@@ -56,6 +56,31 @@ async fn a_held_reply_belongs_to_a_command_that_was_done() {
 }
 
 #[tokio::test]
+async fn what_stands_before_a_held_message_in_the_same_packet_goes_on() {
+    let server = Server::start().await;
+    let (wire, _) = server.wire().await;
+    let mut app = Raw::connect(&wire).await;
+    let hold = wire.hold(Match::command("SET").key("b"));
+    app.say("SET a 1\r\nSET b 2\r\nSET c 3\r\n").await;
+    app.hears("+OK\r\n").await;
+    hold.reached().await.expect("the second SET is held");
+    let hold_reply = wire.hold_reply(Match::command("GET").key("b"));
+    hold.release();
+    app.hears("+OK\r\n+OK\r\n").await;
+
+    app.say("GET a\r\nGET b\r\nGET c\r\n").await;
+    app.hears("$1\r\n1\r\n").await;
+    hold_reply.reached().await.expect("the second reply is held");
+    hold_reply.release();
+    app.hears("$1\r\n2\r\n$1\r\n3\r\n").await;
+
+    // And a cut takes nothing from those before it.
+    wire.cut(Match::command("SET").key("e"));
+    app.say("SET d 4\r\nSET e 5\r\nSET f 6\r\n").await;
+    assert_eq!(app.hears_the_end().await, "+OK\r\n");
+}
+
+#[tokio::test]
 async fn steps_let_one_command_through_at_a_time() {
     let server = Server::start().await;
     let (wire, _) = server.wire().await;
