@@ -70,7 +70,10 @@ async fn what_stands_before_a_held_message_in_the_same_packet_goes_on() {
 
     app.say("GET a\r\nGET b\r\nGET c\r\n").await;
     app.hears("$1\r\n1\r\n").await;
-    hold_reply.reached().await.expect("the second reply is held");
+    hold_reply
+        .reached()
+        .await
+        .expect("the second reply is held");
     hold_reply.release();
     app.hears("$1\r\n2\r\n$1\r\n3\r\n").await;
 
