@@ -46,6 +46,17 @@ pub(crate) enum Verb {
         #[arg(long)]
         yes: bool,
     },
+    /// Write the last attempt at a lab as a page for a browser
+    Report {
+        /// A lab
+        lab: String,
+        /// As one self-contained page
+        #[arg(long, required = true)]
+        html: bool,
+        /// Where the page goes [default: .labs/reports/LAB.html]
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Prove that a lab accepts right answers and refuses known-wrong ones (for authors)
     Verify(Verify),
     /// Start a lab's services and leave them up until Ctrl-C or the end of stdin

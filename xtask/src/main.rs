@@ -4,6 +4,7 @@
 //! keeper that lets nothing outlive the run, and the keeper starts the runner that does
 //! the work (ARCHITECTURE.md, "The processes").
 
+mod attempt;
 mod brief;
 mod build;
 mod cargo;

@@ -12,7 +12,7 @@ use crate::report::json::Json;
 use crate::report::terminal::Terminal;
 use crate::run::{self, Plan};
 use crate::variant::Variant;
-use crate::{lab, progress};
+use crate::{attempt, lab, progress};
 
 /// Runs the checks, prints the report, keeps the progress.
 pub(crate) async fn check(checkout: &Checkout, options: &Check) -> anyhow::Result<ExitCode> {
@@ -48,6 +48,7 @@ pub(crate) async fn check(checkout: &Checkout, options: &Check) -> anyhow::Resul
     let report = run::run(checkout, &lab, &plan, &folder, Arc::clone(&reporter)).await?;
     if matches!(plan.variant, Variant::Working) {
         progress::change(checkout, &*reporter, |progress| progress.take_in(&report));
+        attempt::keep(checkout, &report, &*reporter);
     }
     // A reader that closed the pipe has what it wanted: the exit code is still the verdict.
     let _ = reporter.finish(&report);

@@ -6,6 +6,7 @@ mod hint;
 mod list;
 mod new_lab;
 mod overview;
+mod report;
 mod reset;
 mod solution;
 mod up;
@@ -30,6 +31,11 @@ pub(crate) fn run(verb: Option<Verb>) -> anyhow::Result<ExitCode> {
         Some(Verb::Hint { exercise }) => hint::hint(&checkout, &exercise),
         Some(Verb::Solution { exercise, peek }) => solution::solution(&checkout, &exercise, peek),
         Some(Verb::Reset { target, yes }) => reset::reset(&checkout, &target, yes),
+        Some(Verb::Report {
+            lab,
+            html: _,
+            output,
+        }) => report::report(&checkout, &lab, output.as_deref()),
         Some(Verb::Verify(options)) => wait(verify::verify(&checkout, &options)),
         Some(Verb::Up {
             lab,

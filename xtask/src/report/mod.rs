@@ -3,6 +3,7 @@
 //! The shape is documented in `docs/report.md`; it is what `--format json` prints.
 
 pub(crate) mod finding;
+pub(crate) mod html;
 pub(crate) mod json;
 pub(crate) mod style;
 pub(crate) mod terminal;

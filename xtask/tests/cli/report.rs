@@ -281,3 +281,30 @@ fn a_check_is_remembered_with_its_lab() {
     let after: Value = serde_json::from_slice(&after).expect("JSON");
     assert_eq!(after["labs"]["remembered"], progress["labs"]["remembered"]);
 }
+
+#[test]
+fn the_last_two_attempts_are_a_page() {
+    let lab = Lab::new("page");
+    let report = |arguments: &[&str]| Run::new(&[&["report", &lab.name], arguments].concat()).end();
+    let ended = report(&["--html"]);
+    assert_eq!(ended.code, 2, "{ended:?}");
+    ended.says("hint: cargo xtask check");
+
+    // Not begun is no attempt.
+    lab.check(&[]).end();
+    assert_eq!(report(&["--html"]).code, 2);
+    lab.write("src/greeting.rs", WRONG);
+    assert_eq!(lab.check(&[]).end().code, 1);
+    lab.solve();
+    assert_eq!(lab.check(&[]).end().code, 0);
+    let ended = report(&["--html"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let page = fs::read_to_string(ended.out.trim()).expect("the page is where it says");
+    for words in ["✓ passed", "was: failed", "the body <code>bye, ada</code>"] {
+        assert!(page.contains(words), "{words} is not in {page}");
+    }
+    let elsewhere = lab.folder.join("page.html");
+    let ended = report(&["--html", "--output", &elsewhere.to_string_lossy()]);
+    assert_eq!(ended.out.trim(), elsewhere.to_string_lossy());
+    assert_eq!(fs::read_to_string(elsewhere).expect("written"), page);
+}
