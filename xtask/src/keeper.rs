@@ -53,8 +53,9 @@ pub(crate) fn run(runner_args: &[String]) -> ExitCode {
     }
 }
 
-/// What a runner does before anything else: no process of the same user may look into it, it does not outlive its keeper, and it leaves Ctrl-C to the
-/// front. A handler, not "ignore": what is ignored stays so in every program it starts.
+/// What a runner does before anything else: no process of the same user may look into it,
+/// it does not outlive its keeper, and it leaves Ctrl-C to the front. A handler, not
+/// "ignore": what is ignored stays so in every program it starts.
 pub(crate) fn enter_runner() -> io::Result<()> {
     runtime()?.block_on(async { leave_signals_to_the_front() })?;
     close_to_others()?;

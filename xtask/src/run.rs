@@ -1,6 +1,8 @@
 //! One run of a lab's checks: services while cargo compiles, then every check as a process
 //! of its own, several at once.
 
+mod about;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::chown;
@@ -26,6 +28,8 @@ use crate::report::{
     CheckReport, ExerciseReport, FORMAT_VERSION, Report, Reporter, Status, Totals,
 };
 use crate::variant::Variant;
+
+use about::About;
 
 /// The user that an app runs as when we are root: neither ours nor the services'.
 pub(crate) const APP_USER: u32 = 65532;
@@ -372,55 +376,4 @@ fn in_source_order(lab: &Lab, exercise: &Exercise, names: &[String]) -> Vec<Stri
         .collect();
     own.sort_by_key(|name| source.find(&format!("fn {name}(")).unwrap_or(usize::MAX));
     own
-}
-
-/// What a report says of the checkout.
-struct About {
-    lab_hash: anyhow::Result<String>,
-    commit: Option<String>,
-    changed: Vec<String>,
-}
-
-impl About {
-    fn of(checkout: &Checkout, lab: &Lab, variant: &Variant) -> Self {
-        let commit = git(&checkout.root, &["rev-parse", "HEAD"]);
-        let changed = match variant {
-            Variant::Working => changed_course_files(checkout, lab),
-            _ => Vec::new(),
-        };
-        Self {
-            lab_hash: crate::lab_hash::of(checkout, lab),
-            commit: commit.map(|commit| commit.trim().to_owned()),
-            changed,
-        }
-    }
-}
-
-/// Files of the lab that git says were changed and that are no exercise's.
-fn changed_course_files(checkout: &Checkout, lab: &Lab) -> Vec<String> {
-    let folder = format!("labs/{}", lab.name);
-    let arguments = ["diff", "--name-only", "HEAD", "--", &folder, "labkit"];
-    let theirs: Vec<String> = lab
-        .manifest
-        .exercises
-        .iter()
-        .flat_map(|exercise| &exercise.files)
-        .map(|file| lab.shown(file))
-        .collect();
-    git(&checkout.root, &arguments)
-        .unwrap_or_default()
-        .lines()
-        .filter(|path| !theirs.iter().any(|file| file == path))
-        .map(str::to_owned)
-        .collect()
-}
-
-fn git(root: &Path, arguments: &[&str]) -> Option<String> {
-    let output = Command::new("git")
-        .args(arguments)
-        .current_dir(root)
-        .output()
-        .ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    output.status.success().then_some(text)
 }
