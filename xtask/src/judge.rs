@@ -44,6 +44,8 @@ pub(crate) async fn run(
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        // Not the terminal's job: after Ctrl-C its death would pass for a verdict.
+        .process_group(0)
         .kill_on_drop(true)
         .spawn()
         .context("starting a check")?;

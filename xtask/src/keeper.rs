@@ -26,7 +26,7 @@ use nix::sys::wait::WaitStatus;
 use nix::unistd::{Pid, dup2_stderr, dup2_stdout};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
 use descendants::{kill_all, reap};
 use folder::{KeptFolder, Leftover, leftovers};
@@ -42,8 +42,13 @@ pub(crate) const EXIT_MACHINE: u8 = 2;
 const EXIT_PANICKED: i32 = 101;
 
 /// When a runner is killed while Docker creates a container for it, the container appears
-/// a little later all the same.
-const LATE_CONTAINERS: Duration = Duration::from_secs(3);
+/// a little later all the same: so long after the end of a run it is looked for.
+const LATE_CONTAINERS: [Duration; 4] = [
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+    Duration::from_secs(6),
+    Duration::from_secs(10),
+];
 
 /// Keeps `xtask runner ARGS`. Only the front starts this: its stdin is their link.
 pub(crate) fn run(runner_args: &[String]) -> ExitCode {
@@ -71,10 +76,7 @@ pub(crate) async fn clean_up_without_keeper(since: SystemTime) -> Vec<String> {
     let mut left = kill_everything(since);
     let folders = leftovers(&std::env::temp_dir());
     if folders.iter().any(Leftover::used_docker) {
-        for folder in &folders {
-            let _ = remove_containers(folder).await;
-        }
-        sleep(LATE_CONTAINERS).await;
+        let _ = remove_late_containers(&folders.iter().collect::<Vec<_>>()).await;
     }
     left.extend(sweep(folders).await);
     left
@@ -222,11 +224,8 @@ async fn clean_up(front: &mut Link, folder: &Leftover, since: SystemTime, end: E
     let_go_of_output();
     // The front may be dead; the rest is done all the same.
     let _ = front.send(&ToFront::Ended { end, left }).await;
-    if late {
-        sleep(LATE_CONTAINERS).await;
-        if remove_containers(folder).await.is_ok() {
-            let _ = folder.remove();
-        }
+    if late && remove_late_containers(&[folder]).await.is_ok() {
+        let _ = folder.remove();
     }
 }
 
@@ -245,6 +244,21 @@ async fn remove_containers(folder: &Leftover) -> Result<(), String> {
     containers::remove_containers(folder.run_id())
         .await
         .map_err(|error| format!("containers of {}: {error:#}", folder.run_id()))
+}
+
+/// Removes what Docker finishes creating for a runner that is dead; says how the last look
+/// ended.
+async fn remove_late_containers(folders: &[&Leftover]) -> Result<(), String> {
+    let began = Instant::now();
+    let mut last = Ok(());
+    for moment in LATE_CONTAINERS {
+        sleep_until(began + moment).await;
+        last = Ok(());
+        for folder in folders {
+            last = last.and(remove_containers(folder).await);
+        }
+    }
+    last
 }
 
 fn could_not_remove(folder: &Leftover, removed: io::Result<()>) -> Option<String> {

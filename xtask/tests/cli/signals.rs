@@ -2,14 +2,14 @@
 //! leaves nothing behind.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::Stdio;
 use std::time::Duration;
 
 use nix::pty::{Winsize, openpty};
 use nix::sys::signal::Signal;
 
-use crate::support::{Ended, Lab, Run};
+use crate::support::{Ended, Lab, Run, text};
 
 const WRONG: &str =
     "pub(crate) fn greeting(name: &str) -> String {\n    format!(\"bye, {name}\")\n}\n";
@@ -80,13 +80,9 @@ fn case_19_ctrl_c_while_a_server_runs() {
     assert_eq!(run.end().code, 130);
 }
 
-#[test]
-fn case_19_ctrl_c_typed_at_a_terminal() {
-    let lab = Lab::new("case-19-typed");
-    lab.write(
-        "src/greeting.rs",
-        "pub(crate) fn greeting(_name: &str) -> String {\n    loop {}\n}\n",
-    );
+/// Types Ctrl-C at a terminal once one of the run's processes has `stage` in its command
+/// line; gives back all that the terminal then showed.
+fn ctrl_c_typed(lab: &Lab, stage: &str) -> String {
     let size = Winsize {
         ws_row: 24,
         ws_col: 80,
@@ -98,13 +94,42 @@ fn case_19_ctrl_c_typed_at_a_terminal() {
     // The terminal becomes the session's, so that Ctrl-C is a signal to the whole job.
     let mut run = Run::through(&["setsid", "--ctty", "--wait"], &["check", &lab.name]);
     run.command
-        .env("TERM", "xterm")
+        .env("TERM", "dumb")
         .stdin(end())
         .stdout(end())
         .stderr(end());
     let running = run.start();
-    running.reached("/app-");
+    drop(pty.slave);
+    running.reached(stage);
     let mut master = File::from(pty.master);
     master.write_all(b"\x03").expect("typed");
+    let mut screen = Vec::new();
+    let mut block = [0; 4096];
+    // The end of a terminal is an error.
+    while let Ok(read @ 1..) = master.read(&mut block) {
+        screen.extend_from_slice(&block[..read]);
+    }
     assert_eq!(running.end().code, 130);
+    text(&screen)
+}
+
+#[test]
+fn case_19_ctrl_c_typed_at_a_terminal() {
+    let lab = Lab::new("case-19-typed");
+    lab.write("src/greeting.rs", WRONG);
+    // rustc and cargo must not have words of their own, nor a check that is cut short.
+    for stage in ["--crate-name case_19_typed", "/app-"] {
+        let screen = ctrl_c_typed(&lab, stage);
+        let said: Vec<&str> = screen.lines().collect();
+        assert_eq!(said.len(), 1, "{screen}");
+        assert!(
+            said[0].ends_with("interrupted: nothing is left running"),
+            "{screen}"
+        );
+        lab.change(
+            "src/greeting.rs",
+            "format!",
+            "loop { std::thread::yield_now() }; format!",
+        );
+    }
 }

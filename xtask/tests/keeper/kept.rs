@@ -40,6 +40,16 @@ pub(crate) fn keep(script: &str) -> Kept {
 
 /// The same where other runs were or are.
 pub(crate) fn keep_in(place: &Arc<TempDir>, options: &[&str], script: &str) -> Kept {
+    keep_beside(place, options, &[], script)
+}
+
+/// The same with more in the environment.
+pub(crate) fn keep_beside(
+    place: &Arc<TempDir>,
+    options: &[&str],
+    environment: &[(&str, &str)],
+    script: &str,
+) -> Kept {
     let notes = place.path().join("notes");
     fs::create_dir_all(&notes).expect("a folder for notes");
     let front = Command::new(program())
@@ -47,6 +57,7 @@ pub(crate) fn keep_in(place: &Arc<TempDir>, options: &[&str], script: &str) -> K
         .args(["sh", "-c", script])
         .env("NOTES", notes)
         .env("TMPDIR", place.path())
+        .envs(environment.iter().copied())
         // A job of its own, as a shell with job control makes one.
         .process_group(0)
         .stdin(Stdio::piped())

@@ -1,6 +1,7 @@
 //! Invariant 5: nothing is left behind, whoever dies and whenever.
 
 mod kept;
+mod slow_docker;
 mod with_docker;
 
 use std::fs;

@@ -91,16 +91,18 @@ fn a_killed_front_takes_the_containers_with_it_also_those_that_come_late() {
     let keeper = kept.keeper();
     send(kept.front(), Signal::SIGKILL);
     all_gone(&run_id);
-    // Docker finishes what a killed runner had asked it for.
-    docker(&[
-        "create",
-        "--label",
-        &label(&run_id),
-        &image.0,
-        "sleep",
-        "600",
-    ]);
-    all_gone(&run_id);
+    // Docker finishes what a killed runner had asked it for, one and then another.
+    for _ in 0..2 {
+        docker(&[
+            "create",
+            "--label",
+            &label(&run_id),
+            &image.0,
+            "sleep",
+            "600",
+        ]);
+        all_gone(&run_id);
+    }
     gone(keeper);
     kept.end().leaves_no_folder();
 }
