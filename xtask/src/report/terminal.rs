@@ -94,6 +94,11 @@ pub(crate) fn exercise_lines(exercise: &ExerciseReport, detailed: bool, look: &L
         .count();
     let outcome = match exercise.status {
         Status::Passed | Status::Failed => format!("{passed} of {}", exercise.checks.len()),
+        Status::DoesNotCompile => format!(
+            "{}: {} for it",
+            words::status(exercise.status),
+            words::waiting(exercise.checks.len())
+        ),
         other => words::status(other).to_owned(),
     };
     let mut text = format!(
@@ -102,7 +107,11 @@ pub(crate) fn exercise_lines(exercise: &ExerciseReport, detailed: bool, look: &L
         exercise.id,
         outcome.style(style)
     );
-    let begun = !matches!(exercise.status, Status::NotStarted | Status::DoesNotCompile);
+    // What was not built was not run either: its checks have nothing to say.
+    if exercise.status == Status::DoesNotCompile {
+        return text;
+    }
+    let begun = exercise.status != Status::NotStarted;
     for check in &exercise.checks {
         if detailed || (begun && check.status != Status::Passed) {
             text.push_str(&format!(

@@ -31,6 +31,12 @@ pub(crate) fn sign(status: Status) -> &'static str {
     }
 }
 
+/// `1 check waits`, `5 checks wait`.
+pub(crate) fn waiting(checks: usize) -> String {
+    let verb = if checks == 1 { "waits" } else { "wait" };
+    format!("{} {verb}", count(checks, "check"))
+}
+
 /// `1 check`, `5 checks`.
 pub(crate) fn count(number: usize, thing: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };

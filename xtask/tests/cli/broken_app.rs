@@ -3,7 +3,7 @@
 
 use insta::assert_snapshot;
 
-use crate::support::{Ended, Lab};
+use crate::support::{Ended, Lab, Run};
 
 /// The line of the template's shell before which the cases below go wrong.
 const ANNOUNCES: &str = "    println!(\"listening on http://{}\", listener.local_addr()?);\n";
@@ -34,6 +34,10 @@ fn case_04_learner_code_that_does_not_compile() {
         "pub(crate) fn greeting(name: &str) -> String {\n    name\n}\n",
     );
     assert_snapshot!("does_not_compile", checked(&lab).whole());
+    // Asked for alone, its checks have nothing to say either.
+    let alone = Run::new(&["check", "case-04/greeting"]).end();
+    assert!(!alone.out.contains("ada is greeted"), "{alone:?}");
+    alone.says("does not compile: 2 checks wait for it");
 }
 
 #[test]
