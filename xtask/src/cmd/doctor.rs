@@ -125,25 +125,30 @@ async fn providers(service: &'static Service, run: &RunFolder) -> Vec<Line> {
         };
         lines.push(Line::new(&format!("  {}", kind.name()), state, text));
     }
-    let before = before.join(" and ");
-    let first = match taken {
-        Some(taken) if before.is_empty() => Line::new(service.name, State::Good, taken),
-        Some(taken) => {
-            let text = format!("{taken}, unless what {before} needs can be downloaded");
-            Line::new(service.name, State::Good, text)
+    lines.insert(0, conclusion(service, taken, &before));
+    lines
+}
+
+/// What a run would use. It tries the downloads of those in `before` first.
+fn conclusion(service: &Service, taken: Option<String>, before: &[&str]) -> Line {
+    let (state, text) = match (taken, before) {
+        (Some(taken), []) => (State::Good, taken),
+        (Some(taken), before) => {
+            let before = before.join(" and ");
+            let text =
+                format!("a run tries to download what {before} lacks; if it cannot, {taken}");
+            (State::Good, text)
         }
-        None if !before.is_empty() => {
-            let text = format!("only by {before}, which a run would download");
-            Line::new(service.name, State::Aside, text)
-        }
-        None => {
+        (None, []) => {
             let hint = provider::hint(service, provider::Choice::Auto);
-            let text = format!("cannot be had; {hint}");
-            Line::new(service.name, State::Bad, text)
+            (State::Bad, format!("cannot be had; {hint}"))
+        }
+        (None, before) => {
+            let text = format!("a run has to download what {} lacks", before.join(" or "));
+            (State::Aside, text)
         }
     };
-    lines.insert(0, first);
-    lines
+    Line::new(service.name, state, text)
 }
 
 fn disk(purpose: &str, folder: &Path, needed: u64) -> Line {
@@ -236,6 +241,24 @@ mod tests {
         ✗ disk        1 MB free
                       300 MB are needed
         ");
+    }
+
+    #[test]
+    fn it_says_what_a_run_would_use_and_what_it_tries_first() {
+        let said = |taken: Option<&str>, before: &[&str]| {
+            conclusion(&services::redis::REDIS, taken.map(str::to_owned), before).text
+        };
+        let native = Some("redis 7.0.15 by native");
+        assert_eq!(said(native, &[]), "redis 7.0.15 by native");
+        assert_eq!(
+            said(native, &["docker"]),
+            "a run tries to download what docker lacks; if it cannot, redis 7.0.15 by native"
+        );
+        assert_eq!(
+            said(None, &["docker", "bundle"]),
+            "a run has to download what docker or bundle lacks"
+        );
+        assert!(said(None, &[]).starts_with("cannot be had; "));
     }
 
     #[test]
