@@ -91,5 +91,6 @@ fn exercises(lab: &Lab, done: &LabProgress, look: &Look) -> String {
             words::status(status),
         ));
     }
+    text.push_str(&format!("\n{}\n", "★ easy … ★★★★★ hard".style(look.quiet)));
     text
 }

@@ -65,10 +65,11 @@ pub(crate) fn reset(checkout: &Checkout, target: &str, yes: bool) -> anyhow::Res
             }
         }
     });
+    let kept = lab::shown_below(&checkout.root, &backup);
     let _ = writeln!(
         stdout,
-        "reset; your files are kept in {}",
-        lab::shown_below(&checkout.root, &backup)
+        "reset; your files are kept in {kept}\nback  cp -R {kept}/. labs/{}/",
+        lab.name
     );
     Ok(ExitCode::SUCCESS)
 }

@@ -4,12 +4,11 @@ use std::fs;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use anyhow::bail;
 use owo_colors::OwoColorize as _;
 use similar::{ChangeTag, TextDiff};
 
 use crate::checkout::Checkout;
-use crate::fault::{Fault, Whose};
+use crate::lab::{Exercise, Lab};
 use crate::report::style::Look;
 use crate::report::{Status, say_notes};
 use crate::{progress, variant};
@@ -23,12 +22,11 @@ pub(crate) fn solution(checkout: &Checkout, target: &str, peek: bool) -> anyhow:
         .get(&lab.name)
         .and_then(|lab| lab.exercise(&exercise.id))
         == Some(Status::Passed);
+    let look = Look::of(&std::io::stdout());
     if !passed && !peek {
-        bail!(Fault::new(
-            Whose::Usage,
-            format!("{target} has not passed yet"),
-            format!("`cargo xtask hint {target}` goes step by step; --peek shows it all the same")
-        ));
+        let text = not_yet(&lab, &exercise, &look);
+        let _ = std::io::stdout().lock().write_all(text.as_bytes());
+        return Ok(ExitCode::from(Status::NotStarted.exit_code()));
     }
     if !passed {
         progress::change(checkout, &say_notes(), |progress| {
@@ -36,8 +34,11 @@ pub(crate) fn solution(checkout: &Checkout, target: &str, peek: bool) -> anyhow:
             lab.peeked.insert(exercise.id.clone());
         });
     }
-    let look = Look::of(&std::io::stdout());
-    let mut text = String::new();
+    let mut text = format!(
+        "{}, {}\n",
+        "- yours".style(look.bad),
+        "+ the reference".style(look.good)
+    );
     for file in &exercise.files {
         let own = fs::read_to_string(lab.folder.join(file)).unwrap_or_default();
         let reference = variant::solution_of(&lab, file)?;
@@ -56,6 +57,23 @@ pub(crate) fn solution(checkout: &Checkout, target: &str, peek: bool) -> anyhow:
     }
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
     Ok(ExitCode::SUCCESS)
+}
+
+/// What there will be to see, and the two ways there: the work is still to be done.
+fn not_yet(lab: &Lab, exercise: &Exercise, look: &Look) -> String {
+    let target = format!("{}/{}", lab.name, exercise.id);
+    let files: Vec<String> = exercise.files.iter().map(|file| lab.shown(file)).collect();
+    let (hint, peek) = (
+        format!("cargo xtask hint {target}"),
+        format!("cargo xtask solution {target} --peek"),
+    );
+    format!(
+        "{target} has not passed yet; once it has, this shows how the reference differs from \
+         {}\n\nstuck {}\npeek  {}  shows it now; this is recorded\n",
+        files.join(", "),
+        hint.style(look.command),
+        peek.style(look.command),
+    )
 }
 
 /// The reference as a person would have written it: no markers, no prompt.

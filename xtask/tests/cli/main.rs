@@ -23,6 +23,7 @@ mod streams;
 mod support;
 mod together;
 mod typed;
+mod verbs;
 
 // What these hold, or how they look at it, is Linux's own: Landlock, mount namespaces,
 // process folders.

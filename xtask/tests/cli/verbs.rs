@@ -1,0 +1,63 @@
+//! The verbs beside `check`: what a learner is told by them.
+
+use std::fs;
+use std::process::Command;
+
+use insta::assert_snapshot;
+use tempfile::TempDir;
+
+use crate::support::{Ended, Run, bare};
+
+const WRONG: &str =
+    "pub(crate) fn greeting(name: &str) -> String {\n    format!(\"bye, {name}\")\n}\n";
+
+fn demo() -> TempDir {
+    let root = bare();
+    assert_eq!(run(&root, &["new-lab", "demo"]).code, 0);
+    root
+}
+
+fn run(root: &TempDir, arguments: &[&str]) -> Ended {
+    Run::new(arguments).in_folder(root.path()).end()
+}
+
+#[test]
+fn the_solution_before_a_pass_says_what_it_would_show_and_how() {
+    let root = demo();
+    let solution = ["solution", "demo/greeting"];
+    assert_snapshot!("solution_before_a_pass", run(&root, &solution).whole());
+    let peeked = run(&root, &[&solution[..], &["--peek"]].concat());
+    assert_eq!(peeked.code, 0, "{peeked:?}");
+    assert!(
+        peeked.out.starts_with("- yours, + the reference\n"),
+        "{}",
+        peeked.out
+    );
+    run(&root, &["list", "demo"]).says("solution seen");
+}
+
+#[test]
+fn the_command_that_reset_names_takes_it_back() {
+    let root = demo();
+    let file = root.path().join("labs/demo/src/greeting.rs");
+    fs::write(&file, WRONG).expect("written");
+    let ended = run(&root, &["reset", "demo", "--yes"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let back = ended
+        .out
+        .lines()
+        .find_map(|line| line.strip_prefix("back  "));
+    let back = back.unwrap_or_else(|| panic!("no way back: {}", ended.out));
+    assert_ne!(fs::read_to_string(&file).expect("there"), WRONG);
+    let done = Command::new("sh")
+        .args(["-c", back])
+        .current_dir(root.path())
+        .status();
+    assert!(done.expect("sh runs").success(), "{back}");
+    assert_eq!(fs::read_to_string(&file).expect("there"), WRONG);
+}
+
+#[test]
+fn the_list_of_exercises_says_what_its_stars_are() {
+    assert_snapshot!("list_of_exercises", run(&demo(), &["list", "demo"]).whole());
+}
