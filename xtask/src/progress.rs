@@ -12,8 +12,9 @@ use time::OffsetDateTime;
 
 use crate::checkout::{Checkout, lock};
 use crate::fault::{Fault, Whose};
+use crate::lab::{Exercise, Lab};
 use crate::provider::Notes;
-use crate::report::{Report, Status};
+use crate::report::{Open, Outlook, Report, Status};
 
 /// All of it; labs, exercises and checks that are gone stay until they come back.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -152,6 +153,45 @@ impl Progress {
                     known.first_passed = Some(day.clone());
                 }
             }
+        }
+    }
+}
+
+impl Progress {
+    /// The first exercise that did not pass when it was last checked, in the order of the
+    /// labs.
+    pub(crate) fn open<'a>(
+        &self,
+        labs: impl IntoIterator<Item = &'a Lab>,
+    ) -> Option<(&'a Lab, &'a Exercise)> {
+        labs.into_iter().find_map(|lab| {
+            let done = self.labs.get(&lab.name);
+            let status = |id: &str| done.and_then(|done| done.exercise(id));
+            let mut exercises = lab.manifest.exercises.iter();
+            let open = exercises.find(|one| status(&one.id) != Some(Status::Passed));
+            open.map(|exercise| (lab, exercise))
+        })
+    }
+
+    /// What the learner may do after a run of `lab`, whose report was taken in.
+    pub(crate) fn outlook(&self, lab: &Lab, others: &[Lab]) -> Outlook {
+        let own = self.labs.get(&lab.name);
+        let shown = |id: &str| own.and_then(|own| own.hints.get(id).copied());
+        let hints = lab.manifest.exercises.iter().map(|exercise| {
+            let id = exercise.id.clone();
+            let shown = shown(&id).unwrap_or(0);
+            (id, (shown, exercise.hints.len()))
+        });
+        let others = others.iter().filter(|other| other.name != lab.name);
+        let open = self.open(std::iter::once(lab).chain(others));
+        Outlook {
+            hints: hints.collect(),
+            open: open.map(|(lab, exercise)| Open {
+                lab: lab.name.clone(),
+                exercise: exercise.id.clone(),
+                title: exercise.title.clone(),
+                files: exercise.files.iter().map(|file| lab.shown(file)).collect(),
+            }),
         }
     }
 }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use crate::checkout::Checkout;
 use crate::cli::{self, Check, Format};
 use crate::provider::RunFolder;
-use crate::report::Reporter;
 use crate::report::json::Json;
 use crate::report::terminal::Terminal;
+use crate::report::{Outlook, Reporter};
 use crate::run::{self, Plan};
 use crate::variant::Variant;
 use crate::{attempt, lab, progress};
@@ -46,12 +46,20 @@ pub(crate) async fn check(checkout: &Checkout, options: &Check) -> anyhow::Resul
         lab.name
     ));
     let report = run::run(checkout, &lab, &plan, &folder, Arc::clone(&reporter)).await?;
-    if matches!(plan.variant, Variant::Working) {
-        progress::change(checkout, &*reporter, |progress| progress.take_in(&report));
-        attempt::keep(checkout, &report, &*reporter);
-    }
+    let outlook = match plan.variant {
+        Variant::Working => {
+            progress::change(checkout, &*reporter, |progress| progress.take_in(&report));
+            attempt::keep(checkout, &report, &*reporter);
+            let mut known = progress::read(checkout, &*reporter);
+            // Again, for it may not have been saved; this copy is only looked at.
+            known.take_in(&report);
+            // Another lab that cannot be read is not this run's business.
+            known.outlook(&lab, &lab::all(&checkout.root).unwrap_or_default())
+        }
+        _ => Outlook::default(),
+    };
     // A reader that closed the pipe has what it wanted: the exit code is still the verdict.
-    let _ = reporter.finish(&report);
+    let _ = reporter.finish(&report, &outlook);
     Ok(ExitCode::from(report.exit_code))
 }
 

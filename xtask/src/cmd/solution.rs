@@ -69,7 +69,7 @@ fn not_yet(lab: &Lab, exercise: &Exercise, look: &Look) -> String {
     );
     format!(
         "{target} has not passed yet; once it has, this shows how the reference differs from \
-         {}\n\nstuck {}\npeek  {}  shows it now; this is recorded\n",
+         {}\n\nstuck {}\npeek  {}  (shows it now; this is recorded)\n",
         files.join(", "),
         hint.style(look.command),
         peek.style(look.command),

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use super::{ExerciseReport, Report, Reporter};
+use super::{ExerciseReport, Outlook, Report, Reporter};
 use crate::provider::Notes;
 
 /// Prints the report at the end and nothing else.
@@ -22,7 +22,7 @@ impl Reporter for Json {
 
     fn advance(&self, _done: usize, _of: usize) {}
 
-    fn finish(&self, report: &Report) -> std::io::Result<()> {
+    fn finish(&self, report: &Report, _outlook: &Outlook) -> std::io::Result<()> {
         let mut stdout = std::io::stdout().lock();
         serde_json::to_writer_pretty(&mut stdout, report)?;
         writeln!(stdout)

@@ -9,6 +9,7 @@ pub(crate) mod style;
 pub(crate) mod terminal;
 pub(crate) mod words;
 
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 
 use labkit::assignment::{Log, Todo};
@@ -156,6 +157,28 @@ pub(crate) struct CheckReport {
     pub(crate) duration_ms: f64,
 }
 
+/// What the learner may do next, as far as the report does not tell.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outlook {
+    /// By exercise: how many hints were shown, and how many there are.
+    pub(crate) hints: BTreeMap<String, (usize, usize)>,
+    /// Where to go on once all that was checked passes; none where nothing is left.
+    pub(crate) open: Option<Open>,
+}
+
+/// An exercise that has not passed.
+#[derive(Clone, Debug)]
+pub(crate) struct Open {
+    /// The lab's name.
+    pub(crate) lab: String,
+    /// `cache-aside`.
+    pub(crate) exercise: String,
+    /// `Cache-aside reads`: the heading in the brief.
+    pub(crate) title: String,
+    /// The files that a learner edits, relative to the checkout.
+    pub(crate) files: Vec<String>,
+}
+
 impl CheckReport {
     /// A check that has not been run.
     pub(crate) fn unrun(name: &str, status: Status) -> Self {
@@ -220,7 +243,7 @@ pub(crate) trait Reporter: Notes {
     /// How many of how many checks have ended.
     fn advance(&self, done: usize, of: usize);
     /// The run has ended.
-    fn finish(&self, report: &Report) -> io::Result<()>;
+    fn finish(&self, report: &Report, outlook: &Outlook) -> io::Result<()>;
 }
 
 /// An error on stderr: what happened, then what to do next.

@@ -8,7 +8,7 @@ use labkit::assignment::Todo;
 use owo_colors::OwoColorize as _;
 
 use super::style::Look;
-use super::{ExerciseReport, Report, Reporter, Status, finding, words};
+use super::{ExerciseReport, Open, Outlook, Report, Reporter, Status, finding, words};
 use crate::provider::Notes;
 
 /// Prints to stdout what is asked for, and to stderr what is going on.
@@ -75,9 +75,9 @@ impl Reporter for Terminal {
         self.spinner.set_message(format!("{done} of {of} checks"));
     }
 
-    fn finish(&self, report: &Report) -> io::Result<()> {
+    fn finish(&self, report: &Report, outlook: &Outlook) -> io::Result<()> {
         self.spinner.finish_and_clear();
-        let text = closing(report, self.detailed, self.whole_wire, &self.look);
+        let text = closing(report, outlook, self.detailed, self.whole_wire, &self.look);
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_bytes())?;
         stdout.flush()
@@ -125,7 +125,13 @@ pub(crate) fn exercise_lines(exercise: &ExerciseReport, detailed: bool, look: &L
 }
 
 /// What stands below the verdicts: the finding to work on, the sum, the next command.
-pub(crate) fn closing(report: &Report, detailed: bool, whole_wire: bool, look: &Look) -> String {
+pub(crate) fn closing(
+    report: &Report,
+    outlook: &Outlook,
+    detailed: bool,
+    whole_wire: bool,
+    look: &Look,
+) -> String {
     let mut text = String::from("\n");
     let worked_on = report
         .exercises
@@ -179,8 +185,15 @@ pub(crate) fn closing(report: &Report, detailed: bool, whole_wire: bool, look: &
             report.changed_course_files.join(", ")
         ));
     }
-    for (label, command) in next(report, worked_on) {
-        text.push_str(&format!("{label:<5} {}\n", command.style(look.command)));
+    for (label, command) in next(report, outlook, worked_on) {
+        let aside = match (label, worked_on) {
+            ("stuck", Some(exercise)) => hints_of(&exercise.id, outlook, look),
+            _ => String::new(),
+        };
+        text.push_str(&format!(
+            "{label:<5} {}{aside}\n",
+            command.style(look.command)
+        ));
     }
     text
 }
@@ -216,7 +229,11 @@ fn trouble(exercise: &ExerciseReport, detailed: bool, whole_wire: bool, look: &L
 }
 
 /// What to type next.
-fn next(report: &Report, worked_on: Option<&ExerciseReport>) -> Vec<(&'static str, String)> {
+fn next(
+    report: &Report,
+    outlook: &Outlook,
+    worked_on: Option<&ExerciseReport>,
+) -> Vec<(&'static str, String)> {
     let lab = &report.lab;
     if report.variant != "working" {
         return Vec::new();
@@ -247,17 +264,36 @@ fn next(report: &Report, worked_on: Option<&ExerciseReport>) -> Vec<(&'static st
         .exercises
         .iter()
         .find(|exercise| exercise.status == Status::NotStarted);
-    match open {
-        Some(exercise) => vec![
-            (
-                "read",
-                format!("labs/{lab}/README.md, \"{}\"", exercise.title),
-            ),
-            ("edit", exercise.files.join(", ")),
-            ("next", format!("cargo xtask check {lab}/{}", exercise.id)),
-        ],
+    let open = open.map(|exercise| Open {
+        lab: lab.clone(),
+        exercise: exercise.id.clone(),
+        title: exercise.title.clone(),
+        files: exercise.files.clone(),
+    });
+    match open.as_ref().or(outlook.open.as_ref()) {
+        Some(open) => {
+            let (lab, id) = (&open.lab, &open.exercise);
+            vec![
+                ("read", format!("labs/{lab}/README.md, \"{}\"", open.title)),
+                ("edit", open.files.join(", ")),
+                ("next", format!("cargo xtask check {lab}/{id}")),
+            ]
+        }
         None => vec![("next", "cargo xtask".to_owned())],
     }
+}
+
+/// How far the hints of an exercise go, beside the command that shows one more.
+fn hints_of(id: &str, outlook: &Outlook, look: &Look) -> String {
+    let Some((shown, of)) = outlook.hints.get(id) else {
+        return String::new();
+    };
+    let next = if shown < of {
+        format!("(hint {} of {of})", shown + 1)
+    } else {
+        format!("(all {of} hints again)")
+    };
+    format!("  {}", next.style(look.quiet))
 }
 
 /// The first `todo!()` that an exercise's checks reached.

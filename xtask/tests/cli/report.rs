@@ -190,6 +190,10 @@ fn an_exercise_that_does_not_compile_and_one_that_panics_cost_only_themselves() 
     // One alone is asked for and the others are not looked at.
     let one = Run::new(&["check", "infect/one"]).end();
     assert_eq!(one.code, 0, "{one:?}");
+    // And after its pass the way leads to the first that is left.
+    one.says("read  labs/infect/README.md, \"two\"");
+    one.says("edit  labs/infect/src/two.rs");
+    one.says("next  cargo xtask check infect/two");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::cli::Verify;
 use crate::lab::Lab;
 use crate::pool::Pool;
 use crate::provider::RunFolder;
-use crate::report::{ExerciseReport, Reporter, Status, words};
+use crate::report::{ExerciseReport, Outlook, Report, Reporter, Status, words};
 use crate::run::{self, Plan, Session};
 use crate::variant::Variant;
 
@@ -132,7 +132,7 @@ impl crate::provider::Notes for Silent {
 impl Reporter for Silent {
     fn exercise(&self, _exercise: &ExerciseReport) {}
     fn advance(&self, _done: usize, _of: usize) {}
-    fn finish(&self, _report: &crate::report::Report) -> std::io::Result<()> {
+    fn finish(&self, _report: &Report, _outlook: &Outlook) -> std::io::Result<()> {
         Ok(())
     }
 }
