@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -53,9 +54,19 @@ impl Checkout {
         Ok(folder)
     }
 
-    /// What outlives `cargo clean`: progress.
+    /// What outlives `cargo clean`: progress, backups, what was told.
     pub(crate) fn state(&self) -> PathBuf {
         self.root.join(".labs")
+    }
+
+    /// Whether this is asked for the first time in this checkout. Where that cannot be kept
+    /// each time is the first.
+    pub(crate) fn first_time(&self, what: &str) -> bool {
+        let told = self.state().join("told");
+        // What fails here fails below as well.
+        let _ = fs::create_dir_all(&told);
+        let made = File::create_new(told.join(what));
+        !made.is_err_and(|error| error.kind() == ErrorKind::AlreadyExists)
     }
 }
 

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use labkit::wire::RedisTarget;
 use tokio::sync::Mutex;
 
+use crate::checkout::Checkout;
 use crate::lab::Lab;
 use crate::provider::{self, Choice, Instance, Notes, Provider, RunFolder, StartError};
 use crate::report::ServiceUsed;
@@ -39,8 +40,10 @@ pub(crate) enum Refusal {
 }
 
 impl Pool {
-    /// Finds a provider for each service of the lab, all at once.
+    /// Finds a provider for each service of the lab, all at once. That an earlier one does
+    /// not work here is said once in a checkout: `doctor` says it whenever it is asked.
     pub(crate) async fn open(
+        checkout: &Checkout,
         lab: &Lab,
         choice: Choice,
         run: &RunFolder,
@@ -53,6 +56,12 @@ impl Pool {
                     .map_err(|unresolved| unresolved.to_string()),
                 None => Err(format!("the runner knows no service `{name}`")),
             };
+            let passed_over = provider.as_ref().map(Provider::passed_over);
+            for (kind, line) in passed_over.unwrap_or_default() {
+                if checkout.first_time(&format!("{name}-{}", kind.name())) {
+                    notes.note(&format!("{line} (this is said once)"));
+                }
+            }
             let source = Source {
                 provider,
                 idle: Mutex::default(),

@@ -69,7 +69,10 @@ pub(crate) async fn run(
         let (run, reporter) = (folder.path().to_owned(), Arc::clone(&reporter));
         move || build::build(&checkout, &lab, &variant, &run, &*reporter)
     });
-    let (pool, built) = tokio::join!(Pool::open(lab, plan.services, folder, &*reporter), building);
+    let (pool, built) = tokio::join!(
+        Pool::open(checkout, lab, plan.services, folder, &*reporter),
+        building
+    );
     let built = built.context("the build panicked")??;
     let exercises = judge_all(&Session {
         lab,

@@ -31,7 +31,7 @@ pub(crate) async fn up(
     } else {
         Arc::new(Terminal::new(false, false))
     };
-    let pool = Pool::open(&lab, services, &folder, &*reporter).await;
+    let pool = Pool::open(checkout, &lab, services, &folder, &*reporter).await;
     let leased = |refusal| match refusal {
         Refusal::Unavailable(reason) => Fault::new(
             Whose::Machine,

@@ -88,7 +88,7 @@ async fn prove(
         move || build::checks(&checkout, &lab, &run, &*reporter)
     });
     let (pool, checks) = tokio::join!(
-        Pool::open(lab, options.services, folder, &*reporter),
+        Pool::open(checkout, lab, options.services, folder, &*reporter),
         checks
     );
     let checks = checks?;

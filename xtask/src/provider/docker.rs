@@ -21,6 +21,7 @@ use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 use tokio::time::{sleep, timeout};
 
+use super::resolve::Absent;
 use super::run::{NOBODY, Owner, RunFolder, host};
 use super::{NotFetched, Notes, StartError, until_alive};
 use crate::keeper::containers::RUN_LABEL;
@@ -65,7 +66,7 @@ pub(crate) async fn engine() -> Result<Engine> {
 pub(super) async fn connect() -> Result<Docker> {
     let docker = match docker_client_instance().await {
         Err(ClientError::Init(DockerError::SocketNotFoundError(path))) => {
-            bail!("no Docker here: there is no {path}")
+            bail!(Absent(format!("no Docker here: there is no {path}")))
         }
         docker => docker?,
     };

@@ -105,6 +105,7 @@ pub(crate) struct Provider {
     source: Source,
     run: RunFolder,
     version: String,
+    passed_over: Vec<(Kind, String)>,
     /// The server that proved the provider, until somebody wants it.
     first: Mutex<Option<Instance>>,
 }
@@ -125,6 +126,11 @@ impl Provider {
     /// The version that the server states.
     pub(crate) fn version(&self) -> &str {
         &self.version
+    }
+
+    /// Which providers are here, come first and do not work, each with a line that says why.
+    pub(crate) fn passed_over(&self) -> &[(Kind, String)] {
+        &self.passed_over
     }
 
     /// A server, with the learner's own configuration if there is one.

@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, geteuid};
 use tokio::process::{Child, Command};
 
+use super::resolve::Absent;
 use super::run::{NOBODY, RunFolder, give_to_service};
 use super::{StartError, last_words, until_alive};
 use crate::services::{Launch, Listen, Service, Target};
@@ -31,7 +32,7 @@ pub(crate) struct Program {
 /// Finds a service's binary as installed on this machine.
 pub(crate) fn find(service: &Service) -> Result<Program> {
     let path = find_binary(service.program)
-        .with_context(|| format!("no {} on this machine's PATH", service.program))?;
+        .ok_or_else(|| Absent(format!("no {} on this machine's PATH", service.program)))?;
     Ok(Program {
         path,
         libraries: Vec::new(),

@@ -1,7 +1,8 @@
 //! Which provider a run uses: each is tried in turn, and one that does not work is passed
-//! over with one line that says why.
+//! over. Whether that is worth a line depends on what it means for the user.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use tokio::sync::Mutex;
@@ -33,8 +34,16 @@ impl fmt::Display for Unresolved {
 
 impl std::error::Error for Unresolved {}
 
-/// Finds the first provider that really gives a server, and says why others were passed
-/// over.
+/// One that held up the run for so long before it turned out not to work is named in each
+/// run: it costs.
+const COSTLY: Duration = Duration::from_secs(2);
+
+/// Finds the first provider that really gives a server.
+///
+/// Why others were passed over is said at once where the user named them or where they cost
+/// time. Where they are here and do not work, the provider that is found carries the words
+/// ([`Provider::passed_over`]). What this machine just does not have is not worth a word,
+/// unless nothing else is found.
 pub(crate) async fn resolve(
     service: &'static Service,
     choice: Choice,
@@ -42,6 +51,7 @@ pub(crate) async fn resolve(
     notes: &dyn Notes,
 ) -> Result<Provider, Unresolved> {
     let mut tried = Vec::new();
+    let mut unsaid = Vec::new();
     let request = Request {
         service,
         run,
@@ -50,20 +60,30 @@ pub(crate) async fn resolve(
         fetch: true,
     };
     for kind in kinds(service, choice) {
+        let began = Instant::now();
         match request.open(kind).await {
-            Ok(provider) => return Ok(provider),
+            Ok(mut provider) => {
+                let here = unsaid.into_iter().filter(|(_, absent, _)| !absent);
+                provider.passed_over = here.map(|(kind, _, line)| (kind, line)).collect();
+                return Ok(provider);
+            }
             Err(error) => {
                 let reason = one_line(&format!("{error:#}"));
-                if choice == Choice::Auto {
-                    notes.note(&format!(
-                        "{}: not by {}: {reason}",
-                        service.name,
-                        kind.name()
-                    ));
-                }
+                let line = format!("{}: not by {}: {reason}", service.name, kind.name());
                 tried.push((kind.name(), reason));
+                if choice != Choice::Auto {
+                    continue; // it is named as the answer
+                }
+                if kind == Kind::External || began.elapsed() > COSTLY {
+                    notes.note(&line);
+                } else {
+                    unsaid.push((kind, error.is::<Absent>(), line));
+                }
             }
         }
+    }
+    for (_, _, line) in &unsaid {
+        notes.note(line);
     }
     Err(Unresolved {
         service: service.name,
@@ -85,6 +105,11 @@ fn kinds(service: &Service, choice: Choice) -> Vec<Kind> {
         Choice::Bundle => vec![Kind::Bundle],
     }
 }
+
+/// A provider that this machine does not have.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Absent(pub(super) String);
 
 /// A provider that would work once an image or a package is downloaded, which was not
 /// allowed.
@@ -152,6 +177,7 @@ impl Request<'_> {
             source,
             run: self.run.clone(),
             version: String::new(),
+            passed_over: Vec::new(),
             first: Mutex::new(None),
         };
         match provider.start_first().await {
