@@ -20,6 +20,17 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     /// Run the checks of a lab, or of one exercise, against your code
     Check(Check),
+    /// Check after every save, and keep the finding on the screen
+    Watch {
+        /// LAB or LAB/EXERCISE
+        target: String,
+        /// Where services come from
+        #[arg(long, value_enum, default_value_t)]
+        services: Choice,
+        /// Where random data comes from
+        #[arg(long, value_name = "S")]
+        seed: Option<u64>,
+    },
     /// Show the labs, or one lab's exercises
     List {
         /// A lab
@@ -148,7 +159,11 @@ impl Verb {
     pub(crate) fn needs_keeper(&self) -> bool {
         matches!(
             self,
-            Self::Check(_) | Self::Verify(_) | Self::Up { .. } | Self::Doctor { .. }
+            Self::Check(_)
+                | Self::Watch { .. }
+                | Self::Verify(_)
+                | Self::Up { .. }
+                | Self::Doctor { .. }
         )
     }
 }

@@ -13,6 +13,7 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
+use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 use nix::unistd::getpgrp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -27,19 +28,28 @@ const CLEANING: Duration = Duration::from_secs(25);
 
 /// Runs `xtask runner ARGS` under a keeper. The runner reads nothing.
 pub(crate) fn run(runner_args: &[String]) -> Result<ExitCode> {
-    run_with(runner_args, Stdin::Empty)
+    run_with(runner_args, Stdin::Empty, &Terminal(None))
+}
+
+/// The same, for a runner that draws on the terminal and reads its keys.
+pub(crate) fn run_on_terminal(runner_args: &[String]) -> Result<ExitCode> {
+    run_with(runner_args, Stdin::Empty, &Terminal::remember())
 }
 
 /// The same, and the runner's stdin (on which nothing comes) ends when ours does.
 pub(crate) fn run_until_stdin_ends(runner_args: &[String]) -> Result<ExitCode> {
-    run_with(runner_args, Stdin::UntilOurs)
+    run_with(runner_args, Stdin::UntilOurs, &Terminal(None))
 }
 
-fn run_with(runner_args: &[String], stdin: Stdin) -> Result<ExitCode> {
-    keeper::runtime()?.block_on(watch_keeper(runner_args, stdin))
+fn run_with(runner_args: &[String], stdin: Stdin, terminal: &Terminal) -> Result<ExitCode> {
+    keeper::runtime()?.block_on(watch_keeper(runner_args, stdin, terminal))
 }
 
-async fn watch_keeper(runner_args: &[String], stdin: Stdin) -> Result<ExitCode> {
+async fn watch_keeper(
+    runner_args: &[String],
+    stdin: Stdin,
+    terminal: &Terminal,
+) -> Result<ExitCode> {
     let since = SystemTime::now();
     let mut signals = Signals::catch()?;
     keeper::descendants::adopt_orphans()?;
@@ -54,6 +64,7 @@ async fn watch_keeper(runner_args: &[String], stdin: Stdin) -> Result<ExitCode> 
         let patience = interrupted.map(|(_, until)| until);
         tokio::select! {
             message = keeper.next() => {
+                terminal.give_back();
                 return match message {
                     Some(ToFront::Ended { end, left }) => {
                         let code = tell(&end, &left);
@@ -72,8 +83,33 @@ async fn watch_keeper(runner_args: &[String], stdin: Stdin) -> Result<ExitCode> 
             () = ended(&mut our_stdin) => {
                 let _ = keeper.send(&ToKeeper::StdinEnded).await;
             }
-            () = until(patience) => return stand_in(since, interrupted.map(|(number, _)| number)).await,
+            () = until(patience) => {
+                terminal.give_back();
+                return stand_in(since, interrupted.map(|(number, _)| number)).await;
+            }
         }
+    }
+}
+
+/// How the terminal was before the runner took it; nothing where it takes none.
+struct Terminal(Option<Termios>);
+
+impl Terminal {
+    fn remember() -> Self {
+        Self(tcgetattr(io::stdin()).ok())
+    }
+
+    /// A runner that was killed has left it without an echo, and on its second screen.
+    fn give_back(&self) {
+        let Some(before) = &self.0 else { return };
+        if tcgetattr(io::stdin()).is_ok_and(|now| now == *before) {
+            return;
+        }
+        let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, before);
+        // Wrapping and the cursor are back, and the first screen
+        // (https://invisible-island.net/xterm/ctlseqs/ctlseqs.html).
+        let _ = io::stdout().write_all(b"\x1b[?7h\x1b[?25h\x1b[?1049l");
+        let _ = io::stdout().flush();
     }
 }
 

@@ -53,6 +53,7 @@ fn main() -> ExitCode {
             arguments.get(1..).unwrap_or_default(),
             |verb, arguments| match &verb {
                 Some(Verb::Up { .. }) => front::run_until_stdin_ends(arguments),
+                Some(Verb::Watch { .. }) => front::run_on_terminal(arguments),
                 Some(verb) if verb.needs_keeper() => front::run(arguments),
                 _ => cmd::run(verb),
             },

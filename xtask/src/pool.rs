@@ -136,6 +136,21 @@ impl Pool {
         }
     }
 
+    /// Lets go of idle servers that do not answer any more.
+    pub(crate) async fn refresh(&self) {
+        for source in self.services.values() {
+            let mut idle = source.idle.lock().await;
+            for instance in std::mem::take(&mut *idle) {
+                if instance.empty().await.is_ok() {
+                    idle.push(instance);
+                } else {
+                    // It is gone already; what is left of it, the keeper finds.
+                    let _ = instance.stop().await;
+                }
+            }
+        }
+    }
+
     /// Stops all servers.
     pub(crate) async fn close(self, notes: &dyn Notes) {
         for (name, source) in self.services {

@@ -16,6 +16,7 @@ use futures_util::StreamExt as _;
 use labkit::assignment::Assignment;
 use labkit::finding::Finding;
 use nix::unistd::geteuid;
+use tokio::task::JoinHandle;
 
 use crate::build::{self, Built};
 use crate::checkout::Checkout;
@@ -59,50 +60,110 @@ pub(crate) async fn run(
     folder: &RunFolder,
     reporter: Arc<dyn Reporter>,
 ) -> anyhow::Result<Report> {
-    let began = Instant::now();
-    let about = tokio::task::spawn_blocking({
-        let (checkout, lab, variant) = (checkout.clone(), lab.clone(), plan.variant.clone());
-        move || About::of(&checkout, &lab, &variant)
-    });
-    let building = tokio::task::spawn_blocking({
-        let (checkout, lab, variant) = (checkout.clone(), lab.clone(), plan.variant.clone());
-        let (run, reporter) = (folder.path().to_owned(), Arc::clone(&reporter));
-        move || build::build(&checkout, &lab, &variant, &run, &*reporter)
-    });
-    let (pool, built) = tokio::join!(
+    let building = Building::start(checkout, lab, plan, folder, &reporter);
+    let (pool, ready) = tokio::join!(
         Pool::open(checkout, lab, plan.services, folder, &*reporter),
-        building
+        building.ready()
     );
-    let built = built.context("the build panicked")??;
-    let exercises = judge_all(&Session {
-        lab,
-        plan,
-        built: &built,
-        pool: &pool,
-        folder,
-        reporter: &*reporter,
-    })
-    .await?;
-    let about = about.await.context("looking at the checkout panicked")?;
-    let mut report = Report {
-        format_version: FORMAT_VERSION,
-        lab: lab.name.clone(),
-        title: lab.manifest.title.clone(),
-        lab_hash: about.lab_hash?,
-        commit: about.commit,
-        variant: plan.variant.name(),
-        seed: plan.seed,
-        repeat: plan.repeat,
-        services: pool.used(),
-        exercises,
-        totals: Totals::default(),
-        changed_course_files: about.changed,
-        exit_code: 0,
-        duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-    };
-    report.total();
+    let report = ready?.judge(lab, plan, folder, &pool, &*reporter).await?;
     pool.close(&*reporter).await;
     Ok(report)
+}
+
+/// A round that has begun: cargo compiles, and the checkout is looked at.
+pub(crate) struct Building {
+    began: Instant,
+    built: JoinHandle<anyhow::Result<Built>>,
+    about: JoinHandle<About>,
+}
+
+/// A round whose app and checks are there.
+pub(crate) struct Ready {
+    began: Instant,
+    built: Built,
+    about: About,
+}
+
+impl Building {
+    /// Starts both in the background.
+    pub(crate) fn start(
+        checkout: &Checkout,
+        lab: &Lab,
+        plan: &Plan,
+        folder: &RunFolder,
+        reporter: &Arc<dyn Reporter>,
+    ) -> Self {
+        let about = tokio::task::spawn_blocking({
+            let (checkout, lab, variant) = (checkout.clone(), lab.clone(), plan.variant.clone());
+            move || About::of(&checkout, &lab, &variant)
+        });
+        let built = tokio::task::spawn_blocking({
+            let (checkout, lab, variant) = (checkout.clone(), lab.clone(), plan.variant.clone());
+            let (run, reporter) = (folder.path().to_owned(), Arc::clone(reporter));
+            move || build::build(&checkout, &lab, &variant, &run, &*reporter)
+        });
+        Self {
+            began: Instant::now(),
+            built,
+            about,
+        }
+    }
+
+    /// Waits for both.
+    pub(crate) async fn ready(self) -> anyhow::Result<Ready> {
+        Ok(Ready {
+            began: self.began,
+            built: self.built.await.context("the build panicked")??,
+            about: self
+                .about
+                .await
+                .context("looking at the checkout panicked")?,
+        })
+    }
+}
+
+impl Ready {
+    /// Runs the checks with servers of `pool`.
+    pub(crate) async fn judge(
+        self,
+        lab: &Lab,
+        plan: &Plan,
+        folder: &RunFolder,
+        pool: &Pool,
+        reporter: &dyn Reporter,
+    ) -> anyhow::Result<Report> {
+        let exercises = judge_all(&Session {
+            lab,
+            plan,
+            built: &self.built,
+            pool,
+            folder,
+            reporter,
+        })
+        .await;
+        // The next round brings its own; a missing file is nobody's loss.
+        for binary in [&self.built.app, &self.built.checks] {
+            let _ = fs::remove_file(binary);
+        }
+        let mut report = Report {
+            format_version: FORMAT_VERSION,
+            lab: lab.name.clone(),
+            title: lab.manifest.title.clone(),
+            lab_hash: self.about.lab_hash?,
+            commit: self.about.commit,
+            variant: plan.variant.name(),
+            seed: plan.seed,
+            repeat: plan.repeat,
+            services: pool.used(),
+            exercises: exercises?,
+            totals: Totals::default(),
+            changed_course_files: self.about.changed,
+            exit_code: 0,
+            duration_ms: u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        };
+        report.total();
+        Ok(report)
+    }
 }
 
 /// All that judging a built variant takes.

@@ -56,7 +56,8 @@ pub(crate) fn passed(lab: &Lab, done: &LabProgress) -> usize {
         .count()
 }
 
-fn exercises(lab: &Lab, done: &LabProgress, look: &Look) -> String {
+/// One lab: what it is about, and how its exercises stand.
+pub(super) fn exercises(lab: &Lab, done: &LabProgress, look: &Look) -> String {
     let about = &lab.manifest;
     let mut text = format!(
         "{} {}\n{}: {}\n",

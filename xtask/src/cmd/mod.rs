@@ -11,6 +11,7 @@ mod reset;
 mod solution;
 mod up;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -27,6 +28,11 @@ pub(crate) fn run(verb: Option<Verb>) -> anyhow::Result<ExitCode> {
     match verb {
         None => overview::overview(&checkout),
         Some(Verb::Check(options)) => wait(check::check(&checkout, &options)),
+        Some(Verb::Watch {
+            target,
+            services,
+            seed,
+        }) => wait(watch::watch(&checkout, &target, services, seed)),
         Some(Verb::List { lab }) => list::list(&checkout, lab.as_deref()),
         Some(Verb::Hint { exercise }) => hint::hint(&checkout, &exercise),
         Some(Verb::Solution { exercise, peek }) => solution::solution(&checkout, &exercise, peek),

@@ -133,15 +133,7 @@ pub(crate) fn closing(
     look: &Look,
 ) -> String {
     let mut text = String::from("\n");
-    let worked_on = report
-        .exercises
-        .iter()
-        .find(|exercise| match exercise.status {
-            Status::Passed => false,
-            // Begun, and the `todo!()` that was reached may lie where nobody looks for it.
-            Status::NotStarted => reached(exercise).is_some(),
-            _ => true,
-        });
+    let worked_on = worked_on(report);
     if let Some(exercise) = worked_on {
         text.push_str(&trouble(exercise, detailed, whole_wire, look));
     } else if whole_wire {
@@ -198,7 +190,27 @@ pub(crate) fn closing(
     text
 }
 
-fn trouble(exercise: &ExerciseReport, detailed: bool, whole_wire: bool, look: &Look) -> String {
+/// The first exercise that was begun and has not passed.
+pub(crate) fn worked_on(report: &Report) -> Option<&ExerciseReport> {
+    report
+        .exercises
+        .iter()
+        .find(|exercise| match exercise.status {
+            Status::Passed => false,
+            // Begun, and the `todo!()` that was reached may lie where nobody looks for it.
+            Status::NotStarted => reached(exercise).is_some(),
+            _ => true,
+        })
+}
+
+/// Why an exercise has not passed: rustc's words, or what its checks found. One finding at a
+/// time, unless it is asked for in detail.
+pub(crate) fn trouble(
+    exercise: &ExerciseReport,
+    detailed: bool,
+    whole_wire: bool,
+    look: &Look,
+) -> String {
     let mut text = String::new();
     if let Some(error) = &exercise.compile_error {
         text.push_str(&format!(

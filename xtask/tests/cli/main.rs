@@ -33,3 +33,5 @@ mod forgery;
 mod mounts;
 #[cfg(target_os = "linux")]
 mod signals;
+#[cfg(target_os = "linux")]
+mod watch;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-pub(crate) use run::{Ended, Run, settled, text};
+pub(crate) use run::{Ended, Run, Running, settled, text};
 
 /// The runner under test.
 pub(crate) const XTASK: &str = env!("CARGO_BIN_EXE_xtask");

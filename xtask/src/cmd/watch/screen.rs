@@ -1,0 +1,253 @@
+//! What `watch` shows: one line of verdict on top, one line of keys below, and between them
+//! as much of the finding as fits.
+
+use owo_colors::OwoColorize as _;
+
+use crate::report::style::Look;
+use crate::report::terminal::{exercise_lines, trouble, worked_on};
+use crate::report::{ExerciseReport, Report, Status, words};
+
+const KEYS: &str = "h hint  n next  l list  w wire  q quit";
+
+/// All that the screen is made from.
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    /// `caching/cache-aside`.
+    pub(super) target: String,
+    /// What is going on; empty while nothing is.
+    pub(super) doing: String,
+    /// The last verdict.
+    pub(super) report: Option<Report>,
+    /// Why there is none, in place of it.
+    pub(super) error: Option<String>,
+    /// What was asked for by a key, in place of the verdict.
+    pub(super) page: Option<String>,
+    /// Timelines are shown whole.
+    pub(super) wire: bool,
+    /// Lines of the body that are above the screen.
+    pub(super) scroll: usize,
+    /// Whether there are colours.
+    pub(super) colour: bool,
+}
+
+impl Model {
+    /// The whole screen, a string for each of its rows.
+    pub(super) fn rows(&mut self, columns: usize, rows: usize) -> Vec<String> {
+        if columns == 0 || rows == 0 {
+            return Vec::new();
+        }
+        let look = Look::new(self.colour, columns, true);
+        let body = self.body(&look);
+        let body: Vec<&str> = body.trim_end().lines().collect();
+        let room = rows.saturating_sub(3);
+        self.scroll = self.scroll.min(body.len().saturating_sub(room));
+        let mut screen = vec![self.head(&look, body.len(), room), String::new()];
+        screen.extend(
+            body.iter()
+                .skip(self.scroll)
+                .take(room)
+                .map(ToString::to_string),
+        );
+        screen.resize(rows.saturating_sub(1), String::new());
+        screen.push(KEYS.style(look.quiet).to_string());
+        screen.split_off(screen.len() - rows.min(screen.len()))
+    }
+
+    fn head(&self, look: &Look, lines: usize, room: usize) -> String {
+        let verdict = match (&self.report, &self.error) {
+            (Some(report), _) => {
+                let status = report.exercises.iter().map(|exercise| exercise.status);
+                let status = status.max().unwrap_or(Status::Error);
+                let style = match status {
+                    Status::Passed => look.good,
+                    Status::NotStarted => look.quiet,
+                    _ => look.bad,
+                };
+                let says = match status {
+                    Status::Passed | Status::Failed | Status::TimedOut => {
+                        format!("{} of {}", report.totals.passed, report.totals.checks)
+                    }
+                    other => words::status(other).to_owned(),
+                };
+                let text = format!("{} {}  {says}", words::sign(status), self.target);
+                text.style(style).to_string()
+            }
+            _ => format!("  {}", self.target),
+        };
+        let doing = match self.doing.as_str() {
+            "" => String::new(),
+            doing => format!("  {doing}"),
+        };
+        let more = match lines > room {
+            true => format!("  ↑↓ {}/{lines}", (self.scroll + room).min(lines)),
+            false => String::new(),
+        };
+        format!("{verdict}{}", format!("{more}{doing}").style(look.quiet))
+    }
+
+    fn body(&self, look: &Look) -> String {
+        if let Some(page) = &self.page {
+            return textwrap::fill(page, look.width);
+        }
+        if let Some(error) = &self.error {
+            return textwrap::fill(error, look.width);
+        }
+        match &self.report {
+            Some(report) => verdict(report, self.wire, look),
+            None => String::new(),
+        }
+    }
+}
+
+/// The exercise to work on: the first that was begun, else the first that has not passed.
+pub(super) fn open(report: &Report) -> Option<&ExerciseReport> {
+    worked_on(report).or_else(|| {
+        let exercises = &mut report.exercises.iter();
+        exercises.find(|exercise| exercise.status != Status::Passed)
+    })
+}
+
+/// The one thing to work on first; below it what else is open.
+fn verdict(report: &Report, wire: bool, look: &Look) -> String {
+    let Some(exercise) = open(report) else {
+        let passed = report.exercises.iter();
+        let lines: String = passed.map(|one| exercise_lines(one, true, look)).collect();
+        return format!("{lines}\nn goes on to the next exercise\n");
+    };
+    let mut text = trouble(exercise, false, wire, look);
+    match exercise.status {
+        Status::NotStarted => text.push_str(&begin(report, exercise)),
+        Status::DoesNotCompile => {}
+        _ => text.push_str(&exercise_lines(exercise, false, look)),
+    }
+    text
+}
+
+fn begin(report: &Report, exercise: &ExerciseReport) -> String {
+    format!(
+        "read  labs/{}/README.md, \"{}\"\nedit  {}\n",
+        report.lab,
+        exercise.title,
+        exercise.files.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use labkit::finding::Finding;
+    use labkit::timeline::Event;
+
+    use super::*;
+    use crate::report::{CheckReport, FORMAT_VERSION, Totals};
+
+    fn report(status: Status) -> Report {
+        let mut check = CheckReport::unrun("a_second_read_is_a_hit", status);
+        if status == Status::Failed {
+            check.finding = Some(Finding {
+                did: "GET /reads/1, twice".to_owned(),
+                saw: "the origin was asked for /reads/1 2 times".to_owned(),
+                expected: "1: only the first read is a miss".to_owned(),
+                why: "Without the write-back every visitor still pays for the origin.".to_owned(),
+            });
+            let event = |at_ms, from: &str, to: &str, what: &str, reply: &str| Event {
+                at_ms,
+                from: from.to_owned(),
+                to: to.to_owned(),
+                what: what.to_owned(),
+                reply: Some(reply.to_owned()),
+                replied_at_ms: Some(at_ms),
+                note: None,
+            };
+            check.timeline = vec![
+                event(1.0, "check", "app", "GET /reads/1", "200"),
+                event(1.5, "app", "redis", "GET read:1", "nil"),
+                event(2.0, "app", "origin", "GET /reads/1", "200"),
+                event(3.0, "check", "app", "GET /reads/1", "200"),
+            ];
+        }
+        let mut report = Report {
+            format_version: FORMAT_VERSION,
+            lab: "shop".to_owned(),
+            title: "Shop".to_owned(),
+            lab_hash: String::new(),
+            commit: None,
+            variant: "working".to_owned(),
+            seed: 7,
+            repeat: 1,
+            services: Vec::new(),
+            exercises: vec![ExerciseReport {
+                id: "reads".to_owned(),
+                title: "Reads".to_owned(),
+                status,
+                points: 10,
+                compile_error: None,
+                files: vec!["labs/shop/src/reads.rs".to_owned()],
+                checks: vec![
+                    check,
+                    CheckReport::unrun("an_entry_expires", Status::Passed),
+                ],
+            }],
+            totals: Totals::default(),
+            changed_course_files: Vec::new(),
+            exit_code: 0,
+            duration_ms: 0,
+        };
+        report.exercises[0].judge();
+        report.total();
+        report
+    }
+
+    fn screen(model: &mut Model, columns: usize, rows: usize) -> String {
+        let rows: Vec<_> = model.rows(columns, rows);
+        rows.iter().map(|row| format!("|{row}\n")).collect()
+    }
+
+    fn model(status: Status) -> Model {
+        Model {
+            target: "shop/reads".to_owned(),
+            report: Some(report(status)),
+            ..Model::default()
+        }
+    }
+
+    #[test]
+    fn a_failure_shows_verdict_finding_and_timeline_at_once() {
+        insta::assert_snapshot!(screen(&mut model(Status::Failed), 80, 24));
+    }
+
+    #[test]
+    fn a_small_screen_keeps_the_verdict_and_the_keys_and_scrolls_the_rest() {
+        let mut model = model(Status::Failed);
+        model.doing = "building".to_owned();
+        insta::assert_snapshot!("small", screen(&mut model, 40, 12));
+        model.scroll = usize::MAX;
+        insta::assert_snapshot!("small_scrolled", screen(&mut model, 40, 12));
+    }
+
+    #[test]
+    fn what_passed_what_is_not_begun_and_what_does_not_compile_have_their_screens() {
+        insta::assert_snapshot!("passed", screen(&mut model(Status::Passed), 80, 12));
+        insta::assert_snapshot!(
+            "not_started",
+            screen(&mut model(Status::NotStarted), 80, 12)
+        );
+        let mut broken = model(Status::DoesNotCompile);
+        let report = broken.report.as_mut().expect("there is one");
+        report.exercises[0].compile_error =
+            Some("error: expected `;`\n --> src/reads.rs:7\n".repeat(30));
+        insta::assert_snapshot!("does_not_compile", screen(&mut broken, 80, 12));
+    }
+
+    #[test]
+    fn no_size_is_too_small() {
+        let mut model = model(Status::Failed);
+        for columns in [0, 1, 2, 7] {
+            for rows in [0, 1, 2, 3, 4] {
+                assert!(
+                    model.rows(columns, rows).len() <= rows,
+                    "{columns} × {rows}"
+                );
+            }
+        }
+    }
+}
