@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -15,13 +16,13 @@ use crate::provider::{Choice, RunFolder};
 use crate::report::terminal::Terminal;
 use crate::report::{Reporter, json::Json};
 use crate::variant::Variant;
-use crate::{build, lab, run};
+use crate::{build, lab, run, services};
 
 /// Starts the lab's services and builds the learner's app; ends with its stdin.
 pub(crate) async fn up(
     checkout: &Checkout,
     name: &str,
-    services: Choice,
+    choice: Choice,
     json: bool,
 ) -> anyhow::Result<ExitCode> {
     let lab = lab::find(&checkout.root, name.trim_end_matches('/'))?;
@@ -31,7 +32,7 @@ pub(crate) async fn up(
     } else {
         Arc::new(Terminal::new(false, false))
     };
-    let pool = Pool::open(checkout, &lab, services, &folder, &*reporter).await;
+    let pool = Pool::open(checkout, &lab, choice, &folder, &*reporter).await;
     let leased = |refusal| match refusal {
         Refusal::Unavailable(reason) => Fault::new(
             Whose::Machine,
@@ -93,15 +94,22 @@ pub(crate) async fn up(
             let Some(target) = target else {
                 bail!("{} was leased and is not there", service.name);
             };
+            let known = services::find(&service.name).context("no such service")?;
             let _ = writeln!(
                 std::io::stdout().lock(),
-                "{} {} ({})  {}",
+                "{} {} ({})  {}\nlook  {}\napp   {}",
                 service.name,
                 service.version.unwrap_or_default(),
                 service.provider.unwrap_or_default(),
-                target.address
+                target.address,
+                (known.look)(&target),
+                (known.variable)(&target),
             );
         }
+        reporter.note(&format!(
+            "what else the app takes from its environment: {}",
+            lab.shown(Path::new("README.md"))
+        ));
         reporter.note("up until Ctrl-C, or until stdin ends");
         until_stdin_ends().await;
     }

@@ -36,6 +36,10 @@ pub(crate) struct Service {
     pub(crate) oldest: Version,
     /// The arguments that the server is started with.
     pub(crate) arguments: fn(&Launch<'_>) -> Vec<String>,
+    /// The command by which a person looks into a running server.
+    pub(crate) look: fn(&Target) -> String,
+    /// The variable, with its value, that tells an app where the server is.
+    pub(crate) variable: fn(&Target) -> String,
     /// Finds in the server's log why it refused its configuration, in its own words.
     pub(crate) refusal: fn(&str) -> Option<String>,
     /// How a running server is spoken to.

@@ -1,6 +1,7 @@
 //! Redis.
 
 use anyhow::{Context, Result, bail, ensure};
+use labkit::wire::Address;
 use percent_encoding::percent_decode_str;
 use redis_protocol::resp2::types::OwnedFrame;
 
@@ -29,6 +30,8 @@ pub(crate) const REDIS: Service = Service {
     ],
     oldest: Version(7, 0),
     arguments,
+    look,
+    variable,
     refusal,
     speech: Speech {
         alive: |target| Box::pin(alive(target)),
@@ -80,6 +83,36 @@ fn arguments(launch: &Launch<'_>) -> Vec<String> {
     }
     arguments.extend(["--replicaof", "no", "one"].map(str::to_owned));
     arguments
+}
+
+/// A server of the user's own may ask for a password, which is theirs to type.
+fn look(target: &Target) -> String {
+    let mut command = match &target.address {
+        Address::Unix(path) => format!("redis-cli -s {}", path.display()),
+        Address::Tcp(address) => {
+            format!("redis-cli -h {} -p {}", address.ip(), address.port())
+        }
+    };
+    if target.database != 0 {
+        command += &format!(" -n {}", target.database);
+    }
+    if let Some(user) = &target.username {
+        command += &format!(" --user {user}");
+    }
+    if target.password.is_some() {
+        command += " --askpass";
+    }
+    command
+}
+
+/// The URL of a server of the user's own may hold a password: it is not printed.
+fn variable(target: &Target) -> String {
+    let url = match &target.address {
+        _ if !target.ours => format!("${}", REDIS.env),
+        Address::Unix(path) => format!("redis+unix://{}", path.display()),
+        Address::Tcp(address) => format!("redis://{address}/"),
+    };
+    format!("REDIS_URL={url}")
 }
 
 /// Redis says where and what between a banner and the end of its log.
@@ -267,4 +300,43 @@ async fn unclaim(target: &Target, name: &str) -> Result<()> {
 #[cfg(test)]
 pub(crate) async fn say(target: &Target, command: &[&str]) -> Result<String> {
     Ok(text(Client::open(target).await?.call(command).await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn at(address: Address) -> Target {
+        Target {
+            address,
+            username: None,
+            password: None,
+            database: 0,
+            ours: true,
+        }
+    }
+
+    #[test]
+    fn a_person_is_told_how_to_look_inside_and_never_a_password() {
+        let socket = at(Address::Unix(PathBuf::from("/tmp/run/s")));
+        assert_eq!(look(&socket), "redis-cli -s /tmp/run/s");
+        assert_eq!(variable(&socket), "REDIS_URL=redis+unix:///tmp/run/s");
+        let port = at(Address::Tcp(([127, 0, 0, 1], 6379).into()));
+        assert_eq!(look(&port), "redis-cli -h 127.0.0.1 -p 6379");
+        assert_eq!(variable(&port), "REDIS_URL=redis://127.0.0.1:6379/");
+        let theirs = Target {
+            username: Some("ada".to_owned()),
+            password: Some("secret".to_owned()),
+            database: 1,
+            ours: false,
+            ..port
+        };
+        assert_eq!(
+            look(&theirs),
+            "redis-cli -h 127.0.0.1 -p 6379 -n 1 --user ada --askpass"
+        );
+        assert_eq!(variable(&theirs), "REDIS_URL=$LABS_REDIS_URL");
+    }
 }

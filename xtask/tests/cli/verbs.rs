@@ -6,7 +6,7 @@ use std::process::Command;
 use insta::assert_snapshot;
 use tempfile::TempDir;
 
-use crate::support::{Ended, Run, bare};
+use crate::support::{Ended, Lab, Run, bare};
 
 const WRONG: &str =
     "pub(crate) fn greeting(name: &str) -> String {\n    format!(\"bye, {name}\")\n}\n";
@@ -60,4 +60,20 @@ fn the_command_that_reset_names_takes_it_back() {
 #[test]
 fn the_list_of_exercises_says_what_its_stars_are() {
     assert_snapshot!("list_of_exercises", run(&demo(), &["list", "demo"]).whole());
+}
+
+#[test]
+fn up_says_how_to_look_into_a_service_and_what_the_app_needs() {
+    let lab = Lab::solved_with_redis();
+    // Its stdin is at its end: it says all this and goes.
+    let ended = Run::new(&["up", &lab.name]).native().end();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let lines: Vec<&str> = ended.out.lines().collect();
+    let [first, look, app] = lines[..] else {
+        panic!("{ended:?}");
+    };
+    let socket = first.split_once("unix:").expect("a socket").1;
+    assert_eq!(look, format!("look  redis-cli -s {socket}"));
+    assert_eq!(app, format!("app   REDIS_URL=redis+unix://{socket}"));
+    ended.says("labs/of-redis/README.md");
 }
