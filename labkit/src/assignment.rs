@@ -29,6 +29,8 @@ pub struct Assignment {
     pub folder: PathBuf,
     /// Real services by name.
     pub services: BTreeMap<String, RedisTarget>,
+    /// Whether the timeline is to show more of long values.
+    pub long_values: bool,
     /// Whether the runner waits for a record on stdin.
     pub record: bool,
 }

@@ -158,10 +158,14 @@ where
         (Err(error), _) => panic!("cannot start a runtime: {error}"),
         (_, Err(error)) => panic!("cannot make an HTTP client: {error}"),
     };
+    let timeline = match assignment.long_values {
+        true => Timeline::with_long_values(),
+        false => Timeline::new(),
+    };
     let check = Check(Arc::new(Inner {
         name: name.to_owned(),
         assignment,
-        timeline: Timeline::new(),
+        timeline,
         client,
         apps: Mutex::default(),
     }));

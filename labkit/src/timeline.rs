@@ -3,6 +3,7 @@
 //! Everything that a check can see — its own requests, the wire, the upstreams — writes
 //! here; a finding shows the lines that led to it.
 
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -36,6 +37,7 @@ pub struct EventId(usize);
 pub struct Timeline {
     started: Instant,
     events: Arc<Mutex<Vec<Event>>>,
+    long_values: bool,
 }
 
 impl Default for Timeline {
@@ -50,6 +52,24 @@ impl Timeline {
         Self {
             started: Instant::now(),
             events: Arc::default(),
+            long_values: false,
+        }
+    }
+
+    /// The same, and what the wire says shows more of long values.
+    pub fn with_long_values() -> Self {
+        Self {
+            long_values: true,
+            ..Self::new()
+        }
+    }
+
+    /// A message or an answer as this timeline shows it.
+    pub(crate) fn in_words(&self, said: &impl Display) -> String {
+        if self.long_values {
+            format!("{said:#}")
+        } else {
+            said.to_string()
         }
     }
 

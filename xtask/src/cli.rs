@@ -120,7 +120,7 @@ pub(crate) struct Check {
     /// Checks at once [default: two a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) jobs: Option<u16>,
-    /// Show every message on the wire
+    /// Show every message on the wire, and more of long values
     #[arg(long)]
     pub(crate) wire: bool,
 }

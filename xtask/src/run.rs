@@ -50,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     /// Checks at once.
     pub(crate) jobs: usize,
+    /// Whether timelines show more of long values.
+    pub(crate) long_values: bool,
 }
 
 /// Runs the checks that `plan` asks for.
@@ -310,7 +312,7 @@ async fn judge_one(
         Ok(lease) => lease,
         Err(refusal) => return Ok(refused(name, refusal, config.map(|(_, file)| file))),
     };
-    let assignment = assignment(&lease, built, &own, seed);
+    let assignment = assignment(session, &lease, &own, seed);
     let rule = plan.variant.may_reach_todo();
     let result = judge::run(&built.checks, name, &assignment, rule).await;
     pool.give_back(lease, reporter).await;
@@ -319,13 +321,14 @@ async fn judge_one(
     result
 }
 
-fn assignment(lease: &Lease, built: &Built, folder: &Path, seed: u64) -> Assignment {
+fn assignment(session: &Session<'_>, lease: &Lease, folder: &Path, seed: u64) -> Assignment {
     Assignment {
         seed,
-        app: built.app.clone(),
+        app: session.built.app.clone(),
         app_uid: app_uid(),
         folder: folder.to_owned(),
         services: lease.targets(),
+        long_values: session.plan.long_values,
         record: true,
     }
 }

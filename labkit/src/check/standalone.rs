@@ -70,6 +70,7 @@ pub(super) fn assignment(package: &str, name: &str) -> (Assignment, Lease) {
         app_uid: up.app_uid,
         folder: folder.path().to_owned(),
         services,
+        long_values: false,
         record: false,
     };
     let lease = Lease {

@@ -73,7 +73,10 @@ impl Protocol for Http {
                 let role = match whole.start {
                     // Switching protocols answers; the rest of 1xx announces an answer.
                     100 | 102..=199 => Role::Interim,
-                    status if !asked => Role::Push(status.to_string()),
+                    status if !asked => Role::Push(ReplyKind::Http {
+                        status,
+                        body: Bytes::new(),
+                    }),
                     status => Role::Reply {
                         reply: ReplyKind::Http {
                             status,

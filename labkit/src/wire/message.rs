@@ -6,6 +6,8 @@ use bytes::Bytes;
 
 /// How much of one value a line shows.
 const SHOWN: usize = 60;
+/// The same in the alternate form (`{:#}`), for who wants to see more.
+const SHOWN_LONG: usize = 200;
 /// How many arguments or elements a line shows.
 const SHOWN_ITEMS: usize = 8;
 
@@ -123,7 +125,8 @@ impl fmt::Display for MessageKind {
             Self::Redis { args } => {
                 for (i, arg) in args.iter().take(SHOWN_ITEMS).enumerate() {
                     let gap = if i == 0 { "" } else { " " };
-                    write!(f, "{gap}{}", shown(arg))?;
+                    f.write_str(gap)?;
+                    f.write_str(&shown(arg, room(f)))?;
                 }
                 more(f, args.len())
             }
@@ -154,12 +157,13 @@ impl fmt::Display for Value {
             Self::Boolean(value) => value.fmt(f),
             Self::Integer(value) => value.fmt(f),
             Self::Double(value) => value.fmt(f),
-            Self::Text(text) => f.write_str(&shown(text)),
-            Self::Error(text) => f.write_str(&shown(text.as_bytes())),
+            Self::Text(text) => f.write_str(&shown(text, room(f))),
+            Self::Error(text) => f.write_str(&shown(text.as_bytes(), room(f))),
             Self::List(items) => {
                 f.write_char('[')?;
                 for (i, item) in items.iter().take(SHOWN_ITEMS).enumerate() {
-                    write!(f, "{}{item}", if i == 0 { "" } else { ", " })?;
+                    f.write_str(if i == 0 { "" } else { ", " })?;
+                    item.fmt(f)?;
                 }
                 more(f, items.len())?;
                 f.write_char(']')
@@ -167,7 +171,10 @@ impl fmt::Display for Value {
             Self::Map(pairs) => {
                 f.write_char('{')?;
                 for (i, (key, value)) in pairs.iter().take(SHOWN_ITEMS).enumerate() {
-                    write!(f, "{}{key}: {value}", if i == 0 { "" } else { ", " })?;
+                    f.write_str(if i == 0 { "" } else { ", " })?;
+                    key.fmt(f)?;
+                    f.write_str(": ")?;
+                    value.fmt(f)?;
                 }
                 more(f, pairs.len())?;
                 f.write_char('}')
@@ -178,10 +185,16 @@ impl fmt::Display for Value {
 
 /// A body that fits the line is worth more than its length; a part of a long one is not.
 fn short_body(f: &mut fmt::Formatter<'_>, body: &[u8]) -> fmt::Result {
+    let room = room(f);
     match body.len() {
-        1..=SHOWN => write!(f, " {}", shown(body)),
-        _ => Ok(()),
+        0 => Ok(()),
+        length if length > room => Ok(()),
+        _ => write!(f, " {}", shown(body, room)),
     }
+}
+
+fn room(f: &fmt::Formatter<'_>) -> usize {
+    if f.alternate() { SHOWN_LONG } else { SHOWN }
 }
 
 fn more(f: &mut fmt::Formatter<'_>, items: usize) -> fmt::Result {
@@ -191,17 +204,16 @@ fn more(f: &mut fmt::Formatter<'_>, items: usize) -> fmt::Result {
     }
 }
 
-/// One value in one line: cut to a readable length, and nothing in it that a terminal
+/// One value in one line: cut to so many characters, and nothing in it that a terminal
 /// would act upon.
-pub(super) fn shown(bytes: &[u8]) -> String {
+fn shown(bytes: &[u8], mut room: usize) -> String {
     if bytes.is_empty() {
         return "\"\"".to_owned();
     }
     let mut line = String::new();
     // Characters are at most 4 bytes, so that no more of a huge value is ever looked at;
     // one that is cut in half at that end is past what is shown.
-    let head = &bytes[..bytes.len().min((SHOWN + 1) * 4)];
-    let mut room = SHOWN;
+    let head = &bytes[..bytes.len().min((room + 1) * 4)];
     for chunk in head.utf8_chunks() {
         for c in chunk.valid().chars() {
             if room == 0 {
@@ -233,13 +245,16 @@ mod tests {
     fn long_and_binary_values_are_shown_in_one_readable_line() {
         let long = "ä".repeat(70);
         assert_eq!(
-            shown(long.as_bytes()),
+            shown(long.as_bytes(), SHOWN),
             format!("{}…", "ä".repeat(60)),
             "a long value is cut between characters"
         );
-        assert_eq!(shown("a".repeat(60).as_bytes()), "a".repeat(60));
-        assert_eq!(shown(b"\x00\xff\n\x1b[2Jx"), "\\u{0}\\xff\\n\\u{1b}[2Jx");
-        assert_eq!(shown(b""), "\"\"");
+        assert_eq!(shown("a".repeat(60).as_bytes(), SHOWN), "a".repeat(60));
+        assert_eq!(
+            shown(b"\x00\xff\n\x1b[2Jx", SHOWN),
+            "\\u{0}\\xff\\n\\u{1b}[2Jx"
+        );
+        assert_eq!(shown(b"", SHOWN), "\"\"");
         let args = (0..10).map(|i| Bytes::from(i.to_string())).collect();
         assert_eq!(
             MessageKind::Redis { args }.to_string(),
@@ -247,5 +262,25 @@ mod tests {
         );
         let reply = Value::List(vec![Value::Nil, Value::Integer(3)]);
         assert_eq!(reply.to_string(), "[nil, 3]");
+    }
+
+    #[test]
+    fn the_alternate_form_shows_more_of_long_values_and_is_bounded() {
+        let text = |length| Value::Text(Bytes::from("a".repeat(length)));
+        let reply = ReplyKind::Redis(Value::List(vec![text(200), text(201)]));
+        let cut = format!("{}…", "a".repeat(60));
+        assert_eq!(reply.to_string(), format!("[{cut}, {cut}]"));
+        let whole = "a".repeat(200);
+        assert_eq!(format!("{reply:#}"), format!("[{whole}, {whole}…]"));
+        let body = |length| ReplyKind::Http {
+            status: 200,
+            body: Bytes::from("b".repeat(length)),
+        };
+        assert_eq!(body(61).to_string(), "200");
+        assert_eq!(
+            format!("{:#}", body(200)),
+            format!("200 {}", "b".repeat(200))
+        );
+        assert_eq!(format!("{:#}", body(201)), "200");
     }
 }

@@ -60,5 +60,5 @@ pub(super) enum Role {
     /// It belongs to the oldest request and says nothing yet: `100 Continue`.
     Interim,
     /// Nobody asked for it: a pub/sub message, a server that says goodbye.
-    Push(String),
+    Push(ReplyKind),
 }

@@ -304,7 +304,7 @@ async fn replies<P: Protocol>(
                     }
                     Role::Interim => answer.raw,
                     Role::Push(what) => {
-                        shared.service_said(what);
+                        shared.service_said(shared.timeline.in_words(&what));
                         answer.raw
                     }
                 };

@@ -110,13 +110,13 @@ impl Redis {
                 };
             }
             if pushed || self.published(&value) {
-                return Role::Push(value.to_string());
+                return Role::Push(ReplyKind::Redis(value));
             }
         } else if pushed || self.published(&value) || self.observed(&value) {
-            return Role::Push(value.to_string());
+            return Role::Push(ReplyKind::Redis(value));
         } else {
             match oldest {
-                None => return Role::Push(value.to_string()),
+                None => return Role::Push(ReplyKind::Redis(value)),
                 Some(_) if matches!(value, Value::Error(_)) => {}
                 Some(Expect::Monitor) => self.monitoring = true,
                 Some(Expect::Reset) => {

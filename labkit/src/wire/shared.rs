@@ -63,9 +63,8 @@ impl Shared {
         }
         let id = state.messages.len();
         // Under the lock, so that the messages and the timeline agree about the order.
-        let line = self
-            .timeline
-            .push(&self.client, &self.service, kind.to_string());
+        let what = self.timeline.in_words(&kind);
+        let line = self.timeline.push(&self.client, &self.service, what);
         let message = Message {
             at_ms: self.timeline.now_ms(),
             client: self.client.clone(),
@@ -90,7 +89,7 @@ impl Shared {
         let mut state = self.state();
         let (message, line) = state.messages.get_mut(id)?;
         if message.reply.is_none() {
-            self.timeline.reply(*line, kind.to_string());
+            self.timeline.reply(*line, self.timeline.in_words(&kind));
             message.reply = Some(Reply {
                 at_ms: self.timeline.now_ms(),
                 kind,

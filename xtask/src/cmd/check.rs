@@ -35,6 +35,7 @@ pub(crate) async fn check(checkout: &Checkout, options: &Check) -> anyhow::Resul
         repeat: options.repeat,
         seed: options.seed.unwrap_or_else(any_seed),
         jobs: options.jobs.map_or_else(default_jobs, usize::from),
+        long_values: options.wire,
     };
     let reporter: Arc<dyn Reporter> = match options.format {
         Format::Human => Arc::new(Terminal::new(exercise.is_some(), options.wire)),

@@ -49,6 +49,8 @@ pub(crate) async fn watch(
         repeat: 1,
         seed: seed.unwrap_or_else(any_seed),
         jobs: default_jobs(),
+        // The wire is asked for by a key, when the run is over.
+        long_values: false,
     };
     let end = session::watch(checkout, &lab, plan, RunFolder::from_env()?).await?;
     Ok(match end {

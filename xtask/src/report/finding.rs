@@ -108,20 +108,39 @@ fn timeline(text: &mut String, events: &[Event], whole: bool, look: &Look) {
             .reply
             .as_ref()
             .map_or_else(String::new, |reply| format!("  {reply}"));
-        let line = format!(
-            "{:>8.1} ms  {:<from$} → {:<to$}  {}{reply}",
-            event.at_ms, event.from, event.to, event.what
+        let parties = format!(
+            "  {:>8.1} ms  {:<from$} → {:<to$}  ",
+            event.at_ms, event.from, event.to
         );
+        let said = format!("{}{reply}", event.what);
+        let line = if whole {
+            beside(&parties, &said, look)
+        } else {
+            parties + &said
+        };
         let note = event
             .note
             .as_ref()
             .map_or_else(String::new, |note| format!("  ← {note}"));
-        let _ = writeln!(text, "  {line}{}", note.style(look.bad));
+        let _ = writeln!(text, "{line}{}", note.style(look.bad));
     }
     if skipped > 0 {
         let left_out = format!("… {}", words::count(skipped, "line"));
         let _ = writeln!(text, "    {:>12}", left_out.style(look.quiet));
     }
+}
+
+/// What was said, wrapped beside who said it to whom.
+fn beside(parties: &str, said: &str, look: &Look) -> String {
+    // On a narrow terminal half of it is left for what was said.
+    let indent = " ".repeat(parties.chars().count().min(look.width / 2));
+    let options = textwrap::Options::new(look.width)
+        .initial_indent(parties)
+        .subsequent_indent(&indent)
+        // A value of one word is wrapped as well: it may be longer than any terminal is wide.
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    textwrap::fill(said, options)
 }
 
 /// Which lines decide: those that a check points at, with what stands around them, the
@@ -147,4 +166,33 @@ fn shown(events: &[Event], whole: bool) -> Vec<bool> {
         show(index.saturating_sub(CONTEXT), index + CONTEXT + 1);
     }
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::CheckReport;
+
+    #[test]
+    fn the_whole_wire_is_wrapped_beside_who_spoke() {
+        let mut check = CheckReport::unrun("it_is_kept", Status::Passed);
+        check.timeline.push(Event {
+            at_ms: 1.25,
+            from: "app".to_owned(),
+            to: "redis".to_owned(),
+            what: format!("SET product:7 {} EX 600", "x".repeat(70)),
+            reply: Some("OK".to_owned()),
+            replied_at_ms: None,
+            note: Some("here".to_owned()),
+        });
+        let text = render(&check, true, &Look::new(false, 60, false));
+        insta::assert_snapshot!(text, @r"
+        ✓ it is kept
+
+               1.2 ms  app → redis  SET product:7
+                                    xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+                                    xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+                                    xxxxxx EX 600  OK  ← here
+        ");
+    }
 }

@@ -33,6 +33,7 @@ pub(super) async fn judge(
         repeat: options.repeat,
         seed: any_seed(),
         jobs: default_jobs(),
+        long_values: false,
     };
     let exercises = run::judge_all(&Session {
         lab,
