@@ -60,9 +60,12 @@ fn copy_repository(root: &Path) {
         .split_terminator('\0')
         .filter(|name| !name.starts_with("labs/"))
     {
-        let Ok(content) = fs::read(repository.join(name)) else {
+        let Ok(mut content) = fs::read(repository.join(name)) else {
             continue; // deleted, and git was not told yet
         };
+        if name == "Cargo.toml" {
+            content = of_another_version(&text(&content)).into_bytes();
+        }
         let copy = root.join(name);
         if fs::read(&copy).is_ok_and(|old| old == content) {
             continue;
@@ -70,6 +73,16 @@ fn copy_repository(root: &Path) {
         fs::create_dir_all(copy.parent().expect("a folder")).expect("a folder");
         fs::write(&copy, content).expect("a copy");
     }
+}
+
+/// To cargo, packages of one name and version at one place below their workspaces are the
+/// same: what is built here would pass for the repository's own, which shares the target
+/// folder, and stay when that is edited.
+fn of_another_version(manifest: &str) -> String {
+    let own = concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"");
+    assert!(manifest.contains(own), "the workspace has the version");
+    let other = concat!("version = \"", env!("CARGO_PKG_VERSION"), "-scratch\"");
+    manifest.replacen(own, other, 1)
 }
 
 pub(crate) fn repository() -> &'static Path {
