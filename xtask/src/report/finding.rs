@@ -144,7 +144,8 @@ fn beside(parties: &str, said: &str, look: &Look) -> String {
 }
 
 /// Which lines decide: those that a check points at, with what stands around them, the
-/// first and the last.
+/// first and the last, and what the check did besides asking: an instance that it started
+/// with another environment explains the lines after it.
 fn shown(events: &[Event], whole: bool) -> Vec<bool> {
     if whole || events.len() <= SHORT_TIMELINE {
         return vec![true; events.len()];
@@ -157,6 +158,10 @@ fn shown(events: &[Event], whole: bool) -> Vec<bool> {
     };
     show(0, CONTEXT);
     show(events.len().saturating_sub(CONTEXT * 2), events.len());
+    let acts = events.iter().enumerate().filter(|(_, event)| is_act(event));
+    for (index, _) in acts.take(4) {
+        show(index, index + 1);
+    }
     let noted = events
         .iter()
         .enumerate()
@@ -168,22 +173,45 @@ fn shown(events: &[Event], whole: bool) -> Vec<bool> {
     shown
 }
 
+/// A request has an answer, or a note that it has none.
+fn is_act(event: &Event) -> bool {
+    event.from == "check" && event.reply.is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::report::CheckReport;
 
+    fn event(from: &str, what: &str, reply: Option<&str>) -> Event {
+        Event {
+            at_ms: 1.25,
+            from: from.to_owned(),
+            to: "redis".to_owned(),
+            what: what.to_owned(),
+            reply: reply.map(str::to_owned),
+            replied_at_ms: None,
+            note: None,
+        }
+    }
+
+    #[test]
+    fn a_folded_timeline_keeps_what_the_check_changed() {
+        let mut events = vec![event("app", "GET product:7", Some("nil")); 40];
+        events[20] = event("check", "start with PRODUCT_TTL_S=60", None);
+        events[21] = event("check", "GET /products/7", Some("200"));
+        let shown = shown(&events, false);
+        assert!(shown[20]);
+        assert!(!shown[19] && !shown[21]);
+    }
+
     #[test]
     fn the_whole_wire_is_wrapped_beside_who_spoke() {
         let mut check = CheckReport::unrun("it_is_kept", Status::Passed);
+        let what = format!("SET product:7 {} EX 600", "x".repeat(70));
         check.timeline.push(Event {
-            at_ms: 1.25,
-            from: "app".to_owned(),
-            to: "redis".to_owned(),
-            what: format!("SET product:7 {} EX 600", "x".repeat(70)),
-            reply: Some("OK".to_owned()),
-            replied_at_ms: None,
             note: Some("here".to_owned()),
+            ..event("app", &what, Some("OK"))
         });
         let text = render(&check, true, &Look::new(false, 60, false));
         insta::assert_snapshot!(text, @r"
