@@ -27,8 +27,9 @@ const ROUND_TRIPS: usize = 10;
 pub struct Instance {
     /// Its connection to Redis: recorded, and where faults are laid.
     pub redis: Wire,
+    /// Its connections to the catalogue.
+    pub(crate) catalogue: Wire,
     app: App,
-    _catalogue: Wire,
 }
 
 impl Instance {
@@ -64,8 +65,8 @@ impl Instance {
         let app = App::start(check, name, &environment).await;
         Self {
             redis,
+            catalogue,
             app,
-            _catalogue: catalogue,
         }
     }
 
@@ -97,6 +98,20 @@ impl Instance {
     /// As [`App::settle`].
     pub async fn settle(&self) {
         self.app.settle(ROUND_TRIPS).await;
+    }
+
+    /// Waits until Redis has done what was let go: messages of a pipeline follow each
+    /// other faster than it works.
+    pub(crate) async fn replies(&self) {
+        // A command may have no reply of its own: that must not stop the walk.
+        for _ in 0..200 {
+            let messages = self.redis.messages();
+            let waiting = messages.iter().filter(|message| message.reply.is_none());
+            if waiting.count() <= 1 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// From now on every message of this instance to Redis stands still until
@@ -153,6 +168,12 @@ pub struct Steps<'a> {
 }
 
 impl Steps<'_> {
+    /// The message that was still held when the answer came, in words.
+    pub fn unawaited(&self) -> Option<String> {
+        let step = self.unawaited.as_ref()?;
+        Some(step.message().kind.to_string())
+    }
+
     /// Lets the messages go one at a time until `request` is answered. Before each of them
     /// `look` runs, with the words of the one before. What comes after the answer stands
     /// still until these steps are dropped: it cannot have been waited for.
@@ -163,7 +184,7 @@ impl Steps<'_> {
     ) -> Answer {
         let mut last: Option<String> = None;
         while let Some(Some(step)) = request.until(self.held.next()).await {
-            request.during(self.replies()).await;
+            request.during(self.instance.replies()).await;
             request.during(self.instance.settle()).await;
             if request.answered().is_some() {
                 self.unawaited = Some(step);
@@ -174,20 +195,6 @@ impl Steps<'_> {
             step.release();
         }
         request.answer().await
-    }
-
-    /// Waits until Redis has done what was let go: messages of a pipeline follow each
-    /// other faster than it works.
-    async fn replies(&self) {
-        // A command may have no reply of its own: that must not stop the walk.
-        for _ in 0..200 {
-            let messages = self.instance.redis.messages();
-            let waiting = messages.iter().filter(|message| message.reply.is_none());
-            if waiting.count() <= 1 {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
     }
 }
 

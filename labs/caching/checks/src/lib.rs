@@ -6,11 +6,13 @@
 mod catalogue;
 mod inside;
 mod instance;
+mod moments;
 mod storefront;
 
 pub use catalogue::{Catalogue, Count, LISTINGS, Price, Product, Voucher};
 pub use inside::{Entry, Inside};
 pub use instance::{InFlight, Instance, Steps};
+pub use moments::Standstill;
 pub use storefront::Storefront;
 
 use labkit::{Check, Fixture};

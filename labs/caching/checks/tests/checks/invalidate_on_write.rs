@@ -2,14 +2,19 @@
 
 use std::time::Duration;
 
-use caching_checks::{InFlight, Price, Shop};
+use caching_checks::{Price, Shop};
+use labkit::answer::Answer;
 use labkit::finding::fail;
 use labkit::wire::Match;
 use rand::RngExt as _;
 
 /// A writer that has not ended after this is taken for one that waits for another. Decides
 /// in which order the check goes on, never the verdict.
-const BLOCKED: Duration = Duration::from_secs(1);
+const BLOCKED: Duration = Duration::from_millis(500);
+
+/// A change of a price has fewer messages than this; one that never comes to an end is
+/// not followed for ever.
+const MOMENTS: usize = 20;
 
 /// A shop that goes on selling at the old price sells at a loss, for as long as the entry
 /// lives.
@@ -35,22 +40,31 @@ async fn a_changed_price_is_seen_by_the_next_read(mut shop: Shop) {
 #[labkit::test]
 async fn a_visitor_during_the_write_does_not_keep_the_old_price(mut shop: Shop) {
     let [product] = shop.catalogue.products();
-    let (id, new) = (product.id, new_price(&mut shop, product.id));
+    let id = product.id;
     let path = path(id);
     let storefront = shop.storefront().await;
-    storefront.price(id).await;
-    let gate = shop.catalogue.door.gate("PUT", &path);
-    let mut change = shop.app.begin_put(&path, &new);
-    match change.until(gate.parked(1)).await {
-        Some(Ok(())) => {}
-        _ => never_committed(&path),
+    for (before, entry) in [("a visitor; ", true), ("", false)] {
+        for k in 1..=MOMENTS {
+            shop.redis.forget_everything().await;
+            if entry {
+                storefront.price(id).await;
+            }
+            let new = new_price(&mut shop, id);
+            let mut change = shop.app.begin_put(&path, &new);
+            let Some(held) = shop.app.standstill(&mut change, k).await else {
+                let _ = change.answer().await.expect_ok();
+                expect_committed(&shop, id, new);
+                break;
+            };
+            change.during(storefront.price(id)).await;
+            let at = held.at.clone();
+            drop(held);
+            let _ = change.answer().await.expect_ok();
+            expect_committed(&shop, id, new);
+            let did = format!("{before}PUT {path}, with a visitor while {at} was held; a visitor");
+            storefront.expect_the_truth(id, &shop.app, &did).await;
+        }
     }
-    change.during(storefront.price(id)).await;
-    gate.open();
-    let _ = change.answer().await.expect_ok();
-    expect_committed(&shop, id, new);
-    let did = format!("PUT {path}, held before the commit; a visitor; the commit; a visitor");
-    storefront.expect_the_truth(id, &shop.app, &did).await;
 }
 
 /// "Done" is what the admin tells the customer on the phone. From that answer on nobody may
@@ -68,35 +82,33 @@ async fn a_change_is_not_done_before_the_old_price_is_gone(mut shop: Shop) {
         Some(Ok(())) => {}
         _ => never_committed(&path),
     }
-    let held = shop.app.redis.hold(Match::any());
+    let mut steps = shop.app.steps();
     committed.open();
-    // Whether it speaks to Redis at all after the commit is its own affair.
-    let mut spoken = "all it may have to say to Redis".to_owned();
-    if let Some(Ok(message)) = change.until(held.reached()).await {
-        spoken = format!("its `{message}`");
-        // A service that does not wait for Redis answers meanwhile.
-        change.during(storefront.price(id)).await;
-        change.during(shop.app.settle()).await;
-    }
-    if let Some(answer) = change.answered() {
-        let (answer, shown) = (answer.to_string(), storefront.price(id).await);
-        if shown != new {
-            fail(
-                format!("PUT {path}, with the first message to Redis after the commit held"),
-                format!(
-                    "it answered {answer} while {spoken} was still on the way; \
-                     the storefront shows {} cents",
-                    shown.cents
-                ),
-                format!("no answer before every visitor sees {}", new.cents),
-            );
-        }
-    }
-    held.release();
-    let _ = change.answer().await.expect_ok();
+    let mut last = "all it may have to say to Redis".to_owned();
+    let answer = steps
+        .walk(change, async |_| {
+            storefront.price(id).await;
+        })
+        .await
+        .expect_ok();
     expect_committed(&shop, id, new);
-    let did = format!("PUT {path}, a visitor between commit and Redis; a visitor after the answer");
-    storefront.expect_the_truth(id, &shop.app, &did).await;
+    // What it did not wait for is held until here.
+    let shown = storefront.price(id).await;
+    if shown != new {
+        if let Some(message) = steps.unawaited() {
+            last = format!("its `{message}`");
+        }
+        answer.point("the old price is still there");
+        fail(
+            format!("PUT {path}, with each message to Redis after the commit held in turn"),
+            format!(
+                "it answered {answer} while {last} was still on the way; \
+                 the storefront shows {} cents",
+                shown.cents
+            ),
+            format!("no answer before every visitor sees {}", new.cents),
+        );
+    }
 }
 
 /// Redis can fail between commit and answer. A service that says "done" all the same has
@@ -118,7 +130,7 @@ async fn a_change_that_redis_never_heard_of_is_not_called_done(mut shop: Shop) {
     committed.open();
     let answer = change.answer().await;
     let shown = storefront.price(id).await;
-    if (200..300).contains(&answer.status) && shown != new {
+    if is_success(&answer) && shown != new {
         answer.point("the old price is still there");
         fail(
             format!("PUT {path}, and cut the connection to Redis right after the commit"),
@@ -139,53 +151,37 @@ async fn a_change_that_redis_never_heard_of_is_not_called_done(mut shop: Shop) {
 #[labkit::test]
 async fn two_writers_leave_the_price_that_the_catalogue_has(mut shop: Shop) {
     let [product] = shop.catalogue.products();
-    let (id, new) = (product.id, new_price(&mut shop, product.id));
+    let id = product.id;
     let path = path(id);
     let storefront = shop.storefront().await;
     let other = shop.second_app().await;
-    storefront.price(id).await;
-    let committed = shop.catalogue.door.gate_reply("PUT", &path);
-    let mut change = shop.app.begin_put(&path, &new);
-    match change.until(committed.parked(1)).await {
-        Some(Ok(())) => {}
-        _ => never_committed(&path),
-    }
-    // Before each message of the first writer, the second one does all of its work: or as
-    // much of it as it can, where it waits for the first.
-    let newer: Vec<Price> = (1..=3)
-        .map(|more| Price {
-            cents: new.cents + more,
-        })
-        .collect();
-    let mut writes = newer.iter();
-    let mut waiting: Option<InFlight<'_>> = None;
-    let mut steps = shop.app.steps();
-    committed.open();
-    let answer = steps
-        .walk(change, async |_| {
-            if waiting.is_some() {
-                return;
-            }
-            let Some(price) = writes.next() else { return };
-            let mut write = other.begin_put(&path, price);
-            if write.until(tokio::time::sleep(BLOCKED)).await.is_some() {
-                waiting = Some(write);
-                return;
-            }
-            let _ = write.answer().await.expect_ok();
+    for k in 1..=MOMENTS {
+        storefront.price(id).await;
+        let prices = [new_price(&mut shop, id), new_price(&mut shop, id)];
+        let mut change = shop.app.begin_put(&path, &prices[0]);
+        let Some(held) = shop.app.standstill(&mut change, k).await else {
+            let _ = change.answer().await.expect_ok();
+            expect_committed(&shop, id, prices[0]);
+            break;
+        };
+        // All of the other's work, or as much as it can do where it waits for the first.
+        let mut write = other.begin_put(&path, &prices[1]);
+        let waits = write.until(tokio::time::sleep(BLOCKED)).await.is_some();
+        if !waits {
             storefront.price(id).await;
-        })
-        .await;
-    drop(steps);
-    let _ = answer.expect_ok();
-    if let Some(write) = waiting {
-        let _ = write.answer().await.expect_ok();
+        }
+        let at = held.at.clone();
+        drop(held);
+        let answers = [change.answer().await, write.answer().await];
+        // Whoever gives way to the other has to say so, and may.
+        if answers.iter().all(is_success) {
+            let did = format!(
+                "PUT {path} on one instance; while {at} was held, PUT {path} on another one; \
+                 a visitor"
+            );
+            storefront.expect_the_truth(id, &shop.app, &did).await;
+        }
     }
-    let did = format!(
-        "PUT {path} on one instance; whenever it was about to speak to Redis, a newer PUT on \
-         another one",
-    );
-    storefront.expect_the_truth(id, &shop.app, &did).await;
 }
 
 /// A change that the catalogue refuses must be refused to the admin too, and must show
@@ -193,32 +189,51 @@ async fn two_writers_leave_the_price_that_the_catalogue_has(mut shop: Shop) {
 #[labkit::test]
 async fn a_refused_change_changes_no_price(shop: Shop) {
     let [product] = shop.catalogue.products();
-    let path = path(product.id);
+    let id = product.id;
+    let path = path(id);
     let storefront = shop.storefront().await;
-    storefront.price(product.id).await;
-    let answer = shop.app.put(&path, &Price { cents: 0 }).await;
-    if answer.status != 422 {
-        answer.point("not 422");
-        fail(
-            format!("PUT {path} with a price of 0 cents, which the catalogue refuses with 422"),
-            format!("your service answered {answer}"),
-            "422 from your service too",
-        );
+    let refusals = [(0, None), (1, Some(503)), (1, Some(409)), (1, Some(404))];
+    for (cents, status) in refusals {
+        let words = match status {
+            None => {
+                format!("PUT {path} with a price of 0 cents, which the catalogue refuses with 422")
+            }
+            Some(status) => format!("PUT {path} while the catalogue answers {status}"),
+        };
+        if let Some(status) = status {
+            shop.catalogue.door.heal();
+            shop.catalogue.door.fail("PUT", &path, status);
+        }
+        for k in 1..=MOMENTS {
+            storefront.price(id).await;
+            let price = Price { cents };
+            let mut change = shop.app.begin_put(&path, &price);
+            let held = shop.app.standstill(&mut change, k).await;
+            if let Some(held) = &held {
+                let did = format!("a visitor; {words}; a visitor while {} was held", held.at);
+                storefront.expect_the_truth(id, &shop.app, &did).await;
+            }
+            let ended = held.is_none();
+            drop(held);
+            expect_refused(&change.answer().await, status, &words);
+            let did = format!("a visitor; {words}; a visitor");
+            storefront.expect_the_truth(id, &shop.app, &did).await;
+            if ended {
+                break;
+            }
+        }
     }
-    shop.catalogue.door.fail("PUT", &path, 503);
-    let answer = shop.app.put(&path, &Price { cents: 1 }).await;
-    if answer.status < 400 {
-        answer.point("the catalogue was down");
-        fail(
-            format!("PUT {path} while the catalogue answers 503"),
-            format!("your service answered {answer}"),
-            "no success: nothing was changed",
-        );
+}
+
+fn expect_refused(answer: &Answer, status: Option<u16>, did: &str) {
+    let (right, expected) = match status {
+        None => (answer.status == 422, "422 from your service too"),
+        Some(_) => (answer.status >= 400, "no success: nothing was changed"),
+    };
+    if !right {
+        answer.point("nothing was changed");
+        fail(did, format!("your service answered {answer}"), expected);
     }
-    let did = format!("a visitor, PUT {path} with a price that the catalogue refuses, a visitor");
-    storefront
-        .expect_the_truth(product.id, &shop.app, &did)
-        .await;
 }
 
 /// Whoever empties the whole cache for one price sends every visitor of every other
@@ -260,6 +275,10 @@ fn path(id: u64) -> String {
 fn new_price(shop: &mut Shop, id: u64) -> Price {
     let cents = shop.catalogue.price(id).cents + shop.rng.random_range(1..5_000);
     Price { cents }
+}
+
+fn is_success(answer: &Answer) -> bool {
+    (200..300).contains(&answer.status)
 }
 
 fn expect_committed(shop: &Shop, id: u64, new: Price) {

@@ -1,0 +1,58 @@
+//! A request that stands still at one of its messages, while something else happens.
+
+use labkit::wire::{Hold, Match, Step, Steps};
+
+use crate::instance::{InFlight, Instance};
+
+/// A request at a standstill.
+#[must_use = "dropping it lets the request go on"]
+pub struct Standstill {
+    /// What is held, in words short enough for a finding.
+    pub at: String,
+    _request: Option<Step>,
+    _reply: Option<Hold>,
+    _redis: Steps,
+    _catalogue: Steps,
+}
+
+impl Instance {
+    /// Lets a request run until its `k`-th message stands still: what it says to Redis and
+    /// to the catalogue, and the first thing that the catalogue answers. `None` if it has
+    /// fewer and is answered.
+    pub async fn standstill(&self, request: &mut InFlight<'_>, k: usize) -> Option<Standstill> {
+        let mut redis = self.redis.hold_each(Match::any());
+        let mut catalogue = self.catalogue.hold_each(Match::any());
+        let mut reply = Some(self.catalogue.hold_reply(Match::any()));
+        let mut seen = 0;
+        let (at, request, reply) = loop {
+            let said = async {
+                tokio::select! {
+                    step = redis.next() => step.map(|step| (step, false)),
+                    step = catalogue.next() => step.map(|step| (step, true)),
+                }
+            };
+            let (step, to_catalogue) = request.until(said).await??;
+            let words = step.message().kind.to_string();
+            seen += 1;
+            if seen == k {
+                request.during(self.replies()).await;
+                break (format!("its `{words}`"), Some(step), None);
+            }
+            step.release();
+            if to_catalogue && let Some(reply) = reply.take() {
+                request.until(reply.reached()).await?.ok()?;
+                seen += 1;
+                if seen == k {
+                    break (format!("the answer to its `{words}`"), None, Some(reply));
+                }
+            }
+        };
+        Some(Standstill {
+            at,
+            _request: request,
+            _reply: reply,
+            _redis: redis,
+            _catalogue: catalogue,
+        })
+    }
+}
