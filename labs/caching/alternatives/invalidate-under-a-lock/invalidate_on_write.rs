@@ -13,8 +13,11 @@ pub async fn update_price(shop: &Shop, id: u64, price: Price) -> Result<(), Shop
     let options = SetOptions::default()
         .conditional_set(ExistenceCheck::NX)
         .with_expiration(SetExpiry::EX(30));
-    let take = || redis.clone().set_options(&lock, &token, options.clone());
-    while take().await?.is_none() {
+    while redis
+        .set_options(&lock, &token, options.clone())
+        .await?
+        .is_none()
+    {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let changed = change(shop, id, price).await;

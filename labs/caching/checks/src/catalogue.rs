@@ -17,6 +17,9 @@ use serde::{Deserialize, Serialize};
 /// How many listings the nightly import brings; stated in the brief.
 pub const LISTINGS: usize = 1000;
 
+/// How many products there are: as many as a check takes at most.
+const PRODUCTS: usize = 5;
+
 /// A product as the catalogue tells it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the brief describes the fields")]
@@ -60,6 +63,8 @@ pub struct Catalogue {
 #[derive(Default)]
 struct Data {
     products: BTreeMap<u64, Product>,
+    /// The products' numbers, in the order in which checks take them.
+    order: Vec<u64>,
     prices: BTreeMap<u64, Price>,
     vouchers: BTreeMap<String, Voucher>,
 }
@@ -88,11 +93,18 @@ impl Catalogue {
 
     /// Products that exist, with random numbers.
     pub fn products<const N: usize>(&self) -> [Product; N] {
-        let mut all = self.lock().products.clone().into_values();
-        std::array::from_fn(|_| {
-            all.next()
+        let data = self.lock();
+        std::array::from_fn(|n| {
+            let product = data.order.get(n).and_then(|id| data.products.get(id));
+            product
+                .cloned()
                 .unwrap_or_else(|| finding::error("the catalogue has too few products"))
         })
+    }
+
+    /// Adds a product, or changes one, past the door.
+    pub fn set_product(&self, product: &Product) {
+        self.lock().products.insert(product.id, product.clone());
     }
 
     /// What a product costs now: the truth.
@@ -161,42 +173,67 @@ impl Count {
     }
 }
 
+/// What no `i32` holds, what no `f64` holds, and the ends; 0 stands for an everyday number.
+const STOCKS: [i64; 5] = [
+    0,
+    1 << 31,
+    (1 << 53) + 1,
+    i64::MAX,
+    i64::MIN,
+];
+
+/// How far apart two products are that are the same in the last three digits, in the last
+/// 16 bits and in the last 32.
+const ALIKE: u64 = 125 << 32;
+
 impl Data {
     fn random(rng: &mut StdRng) -> Self {
         let mut data = Self::default();
-        while data.products.len() < 20 {
-            let id = rng.random_range(1..100_000);
-            data.products.insert(id, random_product(id, rng));
-            data.prices.insert(
-                id,
-                Price {
-                    cents: rng.random_range(100..100_000),
-                },
-            );
+        while data.order.len() < PRODUCTS {
+            let id = match data.order.as_slice() {
+                [first] => first + ALIKE,
+                _ => rng.random_range(1..100_000),
+            };
+            if data.order.contains(&id) {
+                continue;
+            }
+            let product = random_product(id, data.order.len(), rng);
+            data.order.push(id);
+            data.products.insert(id, product);
+            let cents = rng.random_range(100..100_000);
+            data.prices.insert(id, Price { cents });
         }
         data
     }
 }
 
-fn random_product(id: u64, rng: &mut StdRng) -> Product {
-    const THINGS: [&str; 6] = ["kettle", "lamp", "chair", "teapot", "clock", "plain mug"];
-    // Quotes, line ends and letters beyond ASCII: what a home-made encoding trips over.
-    const WORDS: [&str; 6] = [
+/// A product with what home-made encodings trip over; `number` decides which of it, so that
+/// the first few products have all of it.
+fn random_product(id: u64, number: usize, rng: &mut StdRng) -> Product {
+    const THINGS: [&str; 5] = ["kettle", "lamp", "chair", "teapot", "plain mug"];
+    const WORDS: [&str; 5] = [
         "called \"the old one\"",
-        "für Küche & Bad",
+        "für Küche & Bad ☕",
         "50% off\nuntil Friday",
-        "tab\tand comma, here",
+        "a|b:c;d,e\tf",
         "back\\slash",
-        "☕ included",
     ];
     let mut some = |from: &[&str]| from[rng.random_range(0..from.len())].to_owned();
-    let name = format!("{} {}", some(&THINGS), some(&WORDS));
-    let description = format!("{}; {}: {}", some(&WORDS), some(&THINGS), some(&WORDS));
+    let (thing, words) = (some(&THINGS), WORDS[number % WORDS.len()]);
+    let (name, description) = match number {
+        1 => (format!("{thing} {words}"), String::new()),
+        3 => (format!(" {thing} {words} "), format!("\n{} ", some(&WORDS))),
+        _ => (format!("{thing} {words}"), format!("{words}; {}: {}", some(&THINGS), some(&WORDS))),
+    };
+    let stock = match STOCKS[number % STOCKS.len()] {
+        0 => rng.random_range(-20..200),
+        edge => edge,
+    };
     Product {
         id,
         name,
         description,
-        stock: rng.random_range(-20..200),
+        stock,
     }
 }
 

@@ -65,7 +65,7 @@ impl Inside {
         let did = format!("GET {path} with {variable}={life_s}, then read PTTL of every key");
         let expected = format!("a life of {} to {life_s} s", life_s / 2);
         let Some(longest) = entries.iter().max_by_key(|entry| entry.pttl) else {
-            fail(did, "Redis holds no key at all", expected)
+            fail(did, self.holds_nothing().await, expected)
         };
         if let Some(entry) = entries.iter().find(|entry| entry.pttl == -1) {
             let saw = format!("PTTL of `{}` is -1: it never expires", entry.key);
@@ -79,6 +79,22 @@ impl Inside {
         }
     }
 
+    /// Says that there is no key, or that there are some where no reader looks.
+    pub async fn holds_nothing(&self) -> String {
+        let keyspace: String = self.ask(redis::cmd("INFO").arg("keyspace")).await;
+        let elsewhere = keyspace.lines().find_map(|line| {
+            let (database, counts) = line.split_once(":keys=")?;
+            Some((database.strip_prefix("db")?, counts.split(',').next()?))
+        });
+        match elsewhere {
+            None => "Redis holds no key at all".to_owned(),
+            Some((database, keys)) => format!(
+                "Redis holds nothing in the database that REDIS_URL names; database {database} \
+                 holds {keys} keys"
+            ),
+        }
+    }
+
     /// Removes every key.
     pub async fn forget_everything(&self) {
         for entry in self.entries().await {
@@ -86,16 +102,51 @@ impl Inside {
         }
     }
 
-    /// Lets time pass for what Redis holds: every key has so many milliseconds left. Says
-    /// how many keys there were.
-    pub async fn shorten_everything_to(&self, pttl: i64) -> usize {
-        let entries = self.entries().await;
-        for entry in &entries {
-            let _: i64 = self
-                .ask(redis::cmd("PEXPIRE").arg(&entry.key).arg(pttl))
-                .await;
+    /// Fails the check if a hit makes an entry live longer: some time passes for what Redis
+    /// holds, then `read` asks for it. What was loaded anew meanwhile, so that `loads` has
+    /// grown, may live anew.
+    pub async fn expect_no_longer_lives(
+        &self,
+        did: &str,
+        loads: impl Fn() -> usize,
+        read: impl AsyncFn(),
+    ) {
+        // Much that is left, and so little that somebody may think of renewing it.
+        for left in [10_000, 1_500] {
+            let before = loads();
+            let held = self.shorten_everything_to(left).await;
+            let did = format!("{did}, with {left} ms left of its life");
+            if held.is_empty() {
+                let saw = self.holds_nothing().await;
+                fail(did, saw, "an entry that remembers what was found out");
+            }
+            read().await;
+            let entries = self.entries().await;
+            let longer = entries.iter().find(|entry| {
+                (entry.pttl == -1 || entry.pttl > left) && held.contains(&entry.key)
+            });
+            if let Some(Entry { key, pttl }) = longer
+                && loads() == before
+            {
+                let saw = match pttl {
+                    -1 => format!("`{key}` never expires any more"),
+                    _ => format!("`{key}` lives another {}", seconds(*pttl)),
+                };
+                let expected = format!("at most the {left} ms: the catalogue was not asked again");
+                fail(did, saw, expected);
+            }
         }
-        entries.len()
+    }
+
+    /// Lets time pass for what Redis holds: every key has so many milliseconds left. Says
+    /// which keys there were.
+    pub async fn shorten_everything_to(&self, pttl: i64) -> Vec<String> {
+        let keys = self.entries().await.into_iter().map(|entry| entry.key);
+        let keys: Vec<String> = keys.collect();
+        for key in &keys {
+            let _: i64 = self.ask(redis::cmd("PEXPIRE").arg(key).arg(pttl)).await;
+        }
+        keys
     }
 
     /// The one field of INFO that is a number.

@@ -2,6 +2,7 @@
 
 use caching_checks::{Inside, Product, Shop};
 use labkit::finding::fail;
+use labkit::wire::Match;
 
 /// Without the write-back every visitor still pays for the catalogue, and the first busy
 /// evening takes it down.
@@ -83,11 +84,46 @@ async fn a_cached_product_expires(shop: Shop) {
     let short = shop.second_app_with(&[("PRODUCT_TTL_S", 60)]).await;
     let [first, second] = shop.catalogue.products();
     for (app, product, life) in [(&shop.app, first, 600), (&short, second, 60)] {
-        let _ = app.get(&product.path()).await.expect_ok();
+        let path = product.path();
+        let _ = app.get(&path).await.expect_ok();
+        shop.redis.expect_lives("PRODUCT_TTL_S", life, &path).await;
+        let loads = || shop.catalogue.door.count("GET", &path);
+        let read = async || {
+            let _ = app.get(&path).await;
+        };
         shop.redis
-            .expect_lives("PRODUCT_TTL_S", life, &product.path())
+            .expect_no_longer_lives(&format!("GET {path} of what is in Redis"), loads, read)
             .await;
         shop.redis.forget_everything().await;
+    }
+}
+
+/// What an instance keeps to itself nobody can drop: not the next change, not the end of
+/// its life in Redis, and each visitor sees another shop.
+#[labkit::test]
+async fn what_redis_has_forgotten_is_loaded_again(shop: Shop) {
+    let [mut product] = shop.catalogue.products();
+    let path = product.path();
+    for _ in 0..2 {
+        let _ = shop.app.get(&path).await.expect_ok();
+    }
+    shop.redis.forget_everything().await;
+    product.stock = 7;
+    product.name += ", used";
+    shop.catalogue.set_product(&product);
+    // Once without Redis: then an error is as right as the truth.
+    shop.app.redis.cut(Match::any());
+    let answers = [shop.app.get(&path).await, shop.app.get(&path).await];
+    for (n, answer) in answers.iter().enumerate() {
+        let passed = n == 0 && answer.status >= 500;
+        if !passed && (answer.status != 200 || answer.json::<Product>() != product) {
+            answer.point("Redis holds nothing any more");
+            fail(
+                format!("GET {path}; its entry expires, the product changes; GET {path}"),
+                format!("your service answered {answer}"),
+                format!("what the catalogue says now: {}", json(&product)),
+            );
+        }
     }
 }
 
@@ -124,16 +160,34 @@ async fn value_and_expiry_arrive_together(shop: Shop) {
     if look(Some("the answer")).await == 0 {
         fail(
             format!("GET {path}, looking into Redis after each message of your service"),
-            "no key at all when the answer was out",
+            format!("{} when the answer was out", shop.redis.holds_nothing().await),
             "the product's entry, with an expiry from its first moment on",
         );
     }
 }
 
 /// An outage of one second must not be served for the whole life of an entry: that is how
-/// a short incident becomes a long one.
+/// a short incident becomes a long one. And what is not there today may be there tomorrow.
 #[labkit::test]
 async fn an_outage_is_not_cached(shop: Shop) {
+    let [mut unknown] = shop.catalogue.products();
+    unknown.id += 1;
+    let path = unknown.path();
+    let _ = shop
+        .app
+        .get(&path)
+        .await
+        .expect_status(404, "the catalogue knows no such product");
+    shop.catalogue.set_product(&unknown);
+    let answer = shop.app.get(&path).await;
+    if answer.status != 200 {
+        answer.point("the catalogue knows it now");
+        fail(
+            format!("GET {path}, and again when the catalogue had got the product"),
+            format!("it still answers {answer}{}", kept(&shop.redis).await),
+            "the product: a 404 is not remembered",
+        );
+    }
     let [product] = shop.catalogue.products();
     let path = product.path();
     shop.catalogue.door.fail("GET", &path, 503);

@@ -1,8 +1,9 @@
 //! Exercise 3: what does not exist is asked for once.
 
-use caching_checks::{Shop, Voucher};
+use caching_checks::{Instance, Shop, Voucher};
 use labkit::answer::Answer;
 use labkit::finding::fail;
+use labkit::wire::Match;
 use rand::RngExt as _;
 
 /// Crawlers try codes all night. What does not exist is never a hit in a cache that keeps
@@ -111,11 +112,16 @@ async fn a_lookup_during_the_creation_does_not_hide_the_voucher(mut shop: Shop) 
 #[labkit::test]
 async fn absence_expires_soon(mut shop: Shop) {
     let longer = shop.second_app_with(&[("NEGATIVE_TTL_S", 200)]).await;
-    let paths = [path(&code(&mut shop)), path(&code(&mut shop))];
-    for (app, path, life) in [(&shop.app, &paths[0], 30), (&longer, &paths[1], 200)] {
-        app.get(path).await;
-        shop.redis.expect_lives("NEGATIVE_TTL_S", life, path).await;
-        shop.redis.forget_everything().await;
+    let codes = [code(&mut shop), code(&mut shop)];
+    let voucher = voucher(&mut shop);
+    for (app, code, life) in [(&shop.app, &codes[0], 30), (&longer, &codes[1], 200)] {
+        let path = path(code);
+        for _ in 0..2 {
+            app.get(&path).await;
+        }
+        shop.redis.expect_lives("NEGATIVE_TTL_S", life, &path).await;
+        shop.catalogue.add_voucher(code, &voucher);
+        expect_the_truth_after_its_life(&shop, app, &path, &voucher).await;
     }
 }
 
@@ -123,28 +129,19 @@ async fn absence_expires_soon(mut shop: Shop) {
 /// long as it likes.
 #[labkit::test]
 async fn lookups_do_not_prolong_an_absence(mut shop: Shop) {
-    let path = path(&code(&mut shop));
-    shop.app.get(&path).await;
-    // As if 20 of the 30 seconds had passed.
-    if shop.redis.shorten_everything_to(10_000).await == 0 {
-        fail(
-            "",
-            "Redis holds nothing",
-            "an entry that remembers what the lookup has found out",
-        );
-    }
-    for _ in 0..5 {
-        shop.app.get(&path).await;
-    }
-    for entry in shop.redis.entries().await {
-        if entry.pttl == -1 || entry.pttl > 10_000 {
-            fail(
-                format!("GET {path}; let all but 10 s of its 30 s pass; GET {path}, 5 times"),
-                format!("`{}` lives another {} ms", entry.key, entry.pttl),
-                "at most the 10 s that were left of the first lookup",
-            );
+    let (looked_up, others) = (path(&code(&mut shop)), [code(&mut shop), code(&mut shop)]);
+    shop.app.get(&looked_up).await;
+    let loads = || shop.catalogue.door.count("GET", &looked_up);
+    let look = async || {
+        for _ in 0..3 {
+            shop.app.get(&looked_up).await;
         }
-    }
+        for other in &others {
+            shop.app.get(&path(other)).await;
+        }
+    };
+    let did = format!("GET {looked_up}, 3 times, and of two other codes that do not exist");
+    shop.redis.expect_no_longer_lives(&did, loads, look).await;
 }
 
 /// While the catalogue is down nobody knows what exists. A service that then says "no such
@@ -182,20 +179,28 @@ async fn an_outage_is_not_an_absence(mut shop: Shop) {
 /// One bad code must not close the shop to the good ones.
 #[labkit::test]
 async fn a_missing_code_hides_no_other_voucher(mut shop: Shop) {
-    let (missing, good) = (code(&mut shop), code(&mut shop));
-    let voucher = voucher(&mut shop);
-    shop.catalogue.add_voucher(&good, &voucher);
+    let (missing, other) = (code(&mut shop), code(&mut shop));
+    // Another one, one that begins alike, and one that differs in case.
+    let goods = [
+        other.clone(),
+        format!("{}{}", &missing[..4], &other[4..]),
+        missing.to_lowercase(),
+    ];
+    let vouchers = goods.map(|good| (good, voucher(&mut shop)));
+    for (good, voucher) in &vouchers {
+        shop.catalogue.add_voucher(good, voucher);
+    }
     for _ in 0..2 {
-        shop.app.get(&path(&missing)).await;
-        let answer = shop
-            .app
-            .get(&path(&good))
-            .await
-            .expect_status(200, "this one exists; it is the other that does not");
-        let found: Voucher = answer.json();
-        if found != voucher {
-            answer.point("another voucher");
-            fail("", format!("{found:?}"), format!("{voucher:?}"));
+        let answer = shop.app.get(&path(&missing)).await;
+        let did = format!("GET of {missing}, which does not exist, and of others that do");
+        expect(&answer, 404, &did, "it is the others that exist");
+        for (good, voucher) in &vouchers {
+            let answer = shop
+                .app
+                .get(&path(good))
+                .await
+                .expect_status(200, "this one exists; it is the other that does not");
+            expect_voucher(&answer, voucher);
         }
     }
 }
@@ -204,20 +209,22 @@ async fn a_missing_code_hides_no_other_voucher(mut shop: Shop) {
 /// only knows what is missing has it the wrong way round.
 #[labkit::test]
 async fn an_existing_voucher_is_loaded_once(mut shop: Shop) {
-    let (code, voucher) = (code(&mut shop), voucher(&mut shop));
-    let path = path(&code);
-    shop.catalogue.add_voucher(&code, &voucher);
-    for _ in 0..2 {
-        let answer = shop.app.get(&path).await.expect_ok();
-        let found: Voucher = answer.json();
-        if found != voucher {
-            answer.point("another voucher");
-            fail("", format!("{found:?}"), format!("{voucher:?}"));
+    let nothing_off = Voucher {
+        percent: 0,
+        campaign: String::new(),
+    };
+    for voucher in [voucher(&mut shop), nothing_off] {
+        let code = code(&mut shop);
+        let path = path(&code);
+        shop.catalogue.add_voucher(&code, &voucher);
+        for _ in 0..2 {
+            let answer = shop.app.get(&path).await.expect_ok();
+            expect_voucher(&answer, &voucher);
         }
+        shop.catalogue
+            .loads_of(&path)
+            .expect(1, "only the first lookup is a miss");
     }
-    shop.catalogue
-        .loads_of(&path)
-        .expect(1, "only the first lookup is a miss");
 }
 
 /// Two answers, two lives: a voucher stays what it is for an hour, an absence for half a
@@ -225,15 +232,62 @@ async fn an_existing_voucher_is_loaded_once(mut shop: Shop) {
 #[labkit::test]
 async fn an_existing_voucher_lives_its_own_life(mut shop: Shop) {
     let shorter = shop.second_app_with(&[("VOUCHER_TTL_S", 900)]).await;
-    let codes = [code(&mut shop), code(&mut shop)];
-    let voucher = voucher(&mut shop);
-    for (app, code, life) in [(&shop.app, &codes[0], 3600), (&shorter, &codes[1], 900)] {
-        shop.catalogue.add_voucher(code, &voucher);
-        let _ = app.get(&path(code)).await.expect_ok();
-        shop.redis
-            .expect_lives("VOUCHER_TTL_S", life, &path(code))
-            .await;
-        shop.redis.forget_everything().await;
+    for (by_the_app, life) in [(false, 3600), (false, 900), (true, 3600), (true, 900)] {
+        let (code, first) = (code(&mut shop), voucher(&mut shop));
+        let path = path(&code);
+        let app = match life {
+            900 => &shorter,
+            _ => &shop.app,
+        };
+        if by_the_app {
+            let _ = app.put(&path, &first).await.expect_ok();
+        } else {
+            shop.catalogue.add_voucher(&code, &first);
+        }
+        let _ = app.get(&path).await.expect_ok();
+        shop.redis.expect_lives("VOUCHER_TTL_S", life, &path).await;
+        let loads = || shop.catalogue.door.count("GET", &path);
+        let read = async || {
+            let _ = app.get(&path).await;
+        };
+        let did = format!("GET {path} of what is in Redis");
+        shop.redis.expect_no_longer_lives(&did, loads, read).await;
+        let changed = voucher_other_than(&first);
+        shop.catalogue.add_voucher(&code, &changed);
+        expect_the_truth_after_its_life(&shop, app, &path, &changed).await;
+    }
+}
+
+/// Lets what Redis holds lapse and looks twice: once without Redis, when an error is as
+/// right as the truth, and once with it.
+async fn expect_the_truth_after_its_life(
+    shop: &Shop,
+    app: &Instance,
+    path: &str,
+    truth: &Voucher,
+) {
+    shop.redis.forget_everything().await;
+    app.redis.cut(Match::any());
+    for may_fail in [true, false] {
+        let answer = app.get(path).await;
+        let failed = may_fail && answer.status >= 500;
+        if !failed && (answer.status != 200 || answer.json::<Voucher>() != *truth) {
+            answer.point("Redis holds nothing any more");
+            fail(
+                format!("GET {path}; its entry expires, the catalogue changes; GET {path}"),
+                format!("your service answered {answer}"),
+                format!("what the catalogue says now: {truth:?}"),
+            );
+        }
+    }
+    shop.redis.forget_everything().await;
+}
+
+fn expect_voucher(answer: &Answer, voucher: &Voucher) {
+    let found: Voucher = answer.json();
+    if found != *voucher {
+        answer.point("another voucher");
+        fail("", format!("{found:?}"), format!("{voucher:?}"));
     }
 }
 
@@ -255,8 +309,19 @@ fn expect(answer: &Answer, status: u16, did: &str, because: &str) {
 /// Eight letters and digits that nobody has used.
 fn code(shop: &mut Shop) -> String {
     const LETTERS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
-    let letter = |_| char::from(LETTERS[shop.rng.random_range(0..LETTERS.len())]);
+    // The first one has an upper and a lower case.
+    let letter = |n| {
+        let choice = if n == 0 { 24 } else { LETTERS.len() };
+        char::from(LETTERS[shop.rng.random_range(0..choice)])
+    };
     (0..8).map(letter).collect()
+}
+
+fn voucher_other_than(voucher: &Voucher) -> Voucher {
+    Voucher {
+        percent: voucher.percent + 1,
+        ..voucher.clone()
+    }
 }
 
 fn voucher(shop: &mut Shop) -> Voucher {
