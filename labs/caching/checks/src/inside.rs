@@ -109,7 +109,7 @@ impl Inside {
         &self,
         did: &str,
         loads: impl Fn() -> usize,
-        read: impl AsyncFn(),
+        mut read: impl AsyncFnMut(),
     ) {
         // Much that is left, and so little that somebody may think of renewing it.
         for left in [10_000, 1_500] {

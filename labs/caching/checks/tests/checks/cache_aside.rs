@@ -107,6 +107,10 @@ async fn what_redis_has_forgotten_is_loaded_again(shop: Shop) {
     for _ in 0..2 {
         let _ = shop.app.get(&path).await.expect_ok();
     }
+    if shop.redis.entries().await.is_empty() {
+        let saw = shop.redis.holds_nothing().await;
+        fail(format!("GET {path}, twice"), saw, "the product's entry");
+    }
     shop.redis.forget_everything().await;
     product.stock = 7;
     product.name += ", used";

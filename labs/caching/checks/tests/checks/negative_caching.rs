@@ -129,18 +129,20 @@ async fn absence_expires_soon(mut shop: Shop) {
 /// long as it likes.
 #[labkit::test]
 async fn lookups_do_not_prolong_an_absence(mut shop: Shop) {
-    let (looked_up, others) = (path(&code(&mut shop)), [code(&mut shop), code(&mut shop)]);
+    let looked_up = path(&code(&mut shop));
+    // One for each time that is looked at: it must not be loaded twice itself.
+    let mut others = [path(&code(&mut shop)), path(&code(&mut shop))].into_iter();
     shop.app.get(&looked_up).await;
     let loads = || shop.catalogue.door.count("GET", &looked_up);
     let look = async || {
         for _ in 0..3 {
             shop.app.get(&looked_up).await;
         }
-        for other in &others {
-            shop.app.get(&path(other)).await;
+        if let Some(other) = others.next() {
+            shop.app.get(&other).await;
         }
     };
-    let did = format!("GET {looked_up}, 3 times, and of two other codes that do not exist");
+    let did = format!("GET {looked_up}, 3 times, and of another code that does not exist");
     shop.redis.expect_no_longer_lives(&did, loads, look).await;
 }
 
