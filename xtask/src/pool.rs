@@ -33,7 +33,7 @@ pub(crate) struct Lease {
 
 /// Why a check cannot be given its services.
 pub(crate) enum Refusal {
-    /// The server refused the learner's configuration; its own words.
+    /// The learner's configuration is not taken, and why.
     Config(String),
     /// A service cannot be had.
     Unavailable(String),

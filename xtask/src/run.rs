@@ -364,7 +364,7 @@ fn refused(name: &str, refusal: Refusal, file: Option<&PathBuf>) -> CheckReport 
             let mut report = CheckReport::unrun(name, Status::Failed);
             report.finding = Some(Finding {
                 did: format!("started the server with your {file}"),
-                saw: format!("the server refused it: {words}"),
+                saw: format!("it was refused: {words}"),
                 expected: "a configuration that the server starts with".to_owned(),
                 why: "a server that does not start after a change is an outage".to_owned(),
             });

@@ -13,6 +13,7 @@ pub(crate) mod run;
 #[cfg(test)]
 mod tests;
 
+use std::fs;
 use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
@@ -82,9 +83,9 @@ pub(crate) trait Notes: Send + Sync {
 /// Why a server did not start.
 #[derive(Debug)]
 pub(crate) enum StartError {
-    /// The server refused the learner's configuration.
+    /// The server refused the learner's configuration, or we did.
     Refused {
-        /// The server's own words.
+        /// The server's own words, or ours.
         words: String,
     },
     /// Not the learner's fault.
@@ -169,6 +170,12 @@ impl Provider {
 
     async fn launch(&self, config: Option<&Path>) -> Result<Instance, StartError> {
         let (service, run) = (self.service, &self.run);
+        if let Some(path) = config {
+            let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            if let Some(words) = (service.objection)(&String::from_utf8_lossy(&text)) {
+                return Err(StartError::Refused { words });
+            }
+        }
         let (target, life) = match &self.source {
             Source::External(external) => {
                 let (target, lease) = external.lease(config.is_some()).await?;
@@ -183,8 +190,8 @@ impl Provider {
                 (target, Life::Process(process))
             }
         };
-        // A learner's configuration may forbid the question, and a server that is not
-        // ours is never asked to change.
+        // A server with a learner's configuration is used once, and one that is not ours is
+        // never asked to change: there is nothing to come back to.
         let settings = match config.is_some() || !target.ours {
             true => Settings::new(),
             false => (service.speech.settings)(&target).await?,

@@ -40,6 +40,8 @@ pub(crate) struct Service {
     pub(crate) look: fn(&Target) -> String,
     /// The variable, with its value, that tells an app where the server is.
     pub(crate) variable: fn(&Target) -> String,
+    /// Says what in a learner's configuration would take the server out of our hands.
+    pub(crate) objection: fn(&str) -> Option<String>,
     /// Finds in the server's log why it refused its configuration, in its own words.
     pub(crate) refusal: fn(&str) -> Option<String>,
     /// How a running server is spoken to.

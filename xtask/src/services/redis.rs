@@ -32,6 +32,7 @@ pub(crate) const REDIS: Service = Service {
     arguments,
     look,
     variable,
+    objection,
     refusal,
     speech: Speech {
         alive: |target| Box::pin(alive(target)),
@@ -77,6 +78,8 @@ fn arguments(launch: &Launch<'_>) -> Vec<String> {
         ("save", ""),
         ("appendonly", "no"),
         ("cluster-enabled", "no"),
+        ("maxclients", "10000"),
+        ("timeout", "0"),
         ("dir", launch.folder),
     ] {
         force(name, value);
@@ -115,6 +118,44 @@ fn variable(target: &Target) -> String {
     format!("REDIS_URL={url}")
 }
 
+/// What is in a file's way of deciding alone, or takes from us the commands that we judge
+/// by.
+const NOT_TAKEN: [(&str, &str); 5] = [
+    ("include", "your file has to stand by itself"),
+    ("loadmodule", "your file has to stand by itself"),
+    ("aclfile", "your file has to stand by itself"),
+    (
+        "rename-command",
+        "every command keeps its name, or nobody can look into it",
+    ),
+    (
+        "user",
+        "every command stays allowed, or nobody can look into it",
+    ),
+];
+
+fn objection(config: &str) -> Option<String> {
+    let directives = config.lines().zip(1..).filter_map(|(line, number)| {
+        let name = line.split_whitespace().next()?;
+        (!name.starts_with('#')).then_some((name, number))
+    });
+    for (name, number) in directives {
+        // Redis would take quotes and escapes off it, and we would know it by another name.
+        if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
+            return Some(format!(
+                "line {number}: `{name}` is not the plain name of a directive"
+            ));
+        }
+        let refused = NOT_TAKEN
+            .iter()
+            .find(|(it, _)| name.eq_ignore_ascii_case(it));
+        if let Some((name, why)) = refused {
+            return Some(format!("line {number}: `{name}` is not taken here: {why}"));
+        }
+    }
+    None
+}
+
 /// Redis says where and what between a banner and the end of its log.
 fn refusal(log: &str) -> Option<String> {
     let (_, words) = log.split_once("*** FATAL CONFIG FILE ERROR")?;
@@ -122,7 +163,7 @@ fn refusal(log: &str) -> Option<String> {
     Some(words.trim().to_owned())
 }
 
-/// Any answer counts but that it is still loading: a learner's file may have renamed PING.
+/// Any answer counts but that it is still loading.
 async fn alive(target: &Target) -> Result<()> {
     let mut client = Client::connect(&target.address).await?;
     match client.ask(&["PING"]).await? {
@@ -338,5 +379,23 @@ mod tests {
             "redis-cli -h 127.0.0.1 -p 6379 -n 1 --user ada --askpass"
         );
         assert_eq!(variable(&theirs), "REDIS_URL=$LABS_REDIS_URL");
+    }
+    use super::*;
+
+    #[test]
+    fn a_file_has_to_stand_by_itself_and_leave_the_commands_as_they_are() {
+        assert_eq!(objection("# include x\n\nmaxmemory 8mb\nsave \"\"\n"), None);
+        for (config, words) in [
+            ("maxmemory 8mb\ninclude /tmp/more", "line 2: `include`"),
+            (" INCLUDE /tmp/more", "your file has to stand by itself"),
+            ("\"include\" /tmp/more", "plain name"),
+            ("inc\"\\x6cude\" /tmp/more", "plain name"),
+            ("inc\0\nlude /tmp/more", "plain name"),
+            ("rename-command INFO \"\"", "every command keeps its name"),
+            ("user default off", "every command stays allowed"),
+        ] {
+            let objection = objection(config).expect(config);
+            assert!(objection.contains(words), "{objection}");
+        }
     }
 }

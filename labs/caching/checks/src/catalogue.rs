@@ -174,13 +174,7 @@ impl Count {
 }
 
 /// What no `i32` holds, what no `f64` holds, and the ends; 0 stands for an everyday number.
-const STOCKS: [i64; 5] = [
-    0,
-    1 << 31,
-    (1 << 53) + 1,
-    i64::MAX,
-    i64::MIN,
-];
+const STOCKS: [i64; 5] = [0, 1 << 31, (1 << 53) + 1, i64::MAX, i64::MIN];
 
 /// How far apart two products are that are the same in the last three digits, in the last
 /// 16 bits and in the last 32.
@@ -223,7 +217,10 @@ fn random_product(id: u64, number: usize, rng: &mut StdRng) -> Product {
     let (name, description) = match number {
         1 => (format!("{thing} {words}"), String::new()),
         3 => (format!(" {thing} {words} "), format!("\n{} ", some(&WORDS))),
-        _ => (format!("{thing} {words}"), format!("{words}; {}: {}", some(&THINGS), some(&WORDS))),
+        _ => (
+            format!("{thing} {words}"),
+            format!("{words}; {}: {}", some(&THINGS), some(&WORDS)),
+        ),
     };
     let stock = match STOCKS[number % STOCKS.len()] {
         0 => rng.random_range(-20..200),

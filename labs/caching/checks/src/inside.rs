@@ -122,9 +122,9 @@ impl Inside {
             }
             read().await;
             let entries = self.entries().await;
-            let longer = entries.iter().find(|entry| {
-                (entry.pttl == -1 || entry.pttl > left) && held.contains(&entry.key)
-            });
+            let longer = entries
+                .iter()
+                .find(|entry| (entry.pttl == -1 || entry.pttl > left) && held.contains(&entry.key));
             if let Some(Entry { key, pttl }) = longer
                 && loads() == before
             {

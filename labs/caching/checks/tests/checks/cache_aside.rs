@@ -164,7 +164,10 @@ async fn value_and_expiry_arrive_together(shop: Shop) {
     if look(Some("the answer")).await == 0 {
         fail(
             format!("GET {path}, looking into Redis after each message of your service"),
-            format!("{} when the answer was out", shop.redis.holds_nothing().await),
+            format!(
+                "{} when the answer was out",
+                shop.redis.holds_nothing().await
+            ),
             "the product's entry, with an expiry from its first moment on",
         );
     }

@@ -262,12 +262,7 @@ async fn an_existing_voucher_lives_its_own_life(mut shop: Shop) {
 
 /// Lets what Redis holds lapse and looks twice: once without Redis, when an error is as
 /// right as the truth, and once with it.
-async fn expect_the_truth_after_its_life(
-    shop: &Shop,
-    app: &Instance,
-    path: &str,
-    truth: &Voucher,
-) {
+async fn expect_the_truth_after_its_life(shop: &Shop, app: &Instance, path: &str, truth: &Voucher) {
     shop.redis.forget_everything().await;
     app.redis.cut(Match::any());
     for may_fail in [true, false] {
