@@ -380,7 +380,6 @@ mod tests {
         );
         assert_eq!(variable(&theirs), "REDIS_URL=$LABS_REDIS_URL");
     }
-    use super::*;
 
     #[test]
     fn a_file_has_to_stand_by_itself_and_leave_the_commands_as_they_are() {
