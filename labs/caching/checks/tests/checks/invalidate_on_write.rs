@@ -192,7 +192,7 @@ async fn a_refused_change_changes_no_price(shop: Shop) {
     let id = product.id;
     let path = path(id);
     let storefront = shop.storefront().await;
-    let refusals = [(0, None), (1, Some(503)), (1, Some(409)), (1, Some(404))];
+    let refusals = [(0, None), (1, Some(503)), (1, Some(404))];
     for (cents, status) in refusals {
         let words = match status {
             None => {
