@@ -157,7 +157,34 @@ impl App {
         }
     }
 
+    /// Sends a GET, and waits for its answer so long and no longer: for a check that says
+    /// itself what an answer that does not come means.
+    pub async fn get_within(&self, path: &str, limit: Duration) -> Option<Answer> {
+        self.send_within("GET", path, None::<&()>, limit).await
+    }
+
     async fn send(&self, method: &str, path: &str, body: Option<&impl Serialize>) -> Answer {
+        match self.send_within(method, path, body, PATIENCE).await {
+            Some(answer) => answer,
+            None => finding::fail(
+                "",
+                format!(
+                    "{method} {path} was not answered within {} s{}",
+                    PATIENCE.as_secs(),
+                    self.last_words()
+                ),
+                "an answer",
+            ),
+        }
+    }
+
+    async fn send_within(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&impl Serialize>,
+        limit: Duration,
+    ) -> Option<Answer> {
         let request = format!("{method} {path}");
         let event = self.timeline.push("check", &self.name, &request);
         let verb = reqwest::Method::from_bytes(method.as_bytes())
@@ -171,16 +198,16 @@ impl App {
             let status = response.status().as_u16();
             Ok::<_, reqwest::Error>((status, response.bytes().await?))
         };
-        match timeout(PATIENCE, answered).await {
+        match timeout(limit, answered).await {
             Ok(Ok((status, bytes))) => {
                 self.timeline.reply(event, status.to_string());
-                Answer {
+                Some(Answer {
                     request,
                     status,
                     body: String::from_utf8_lossy(&bytes).into_owned(),
                     event,
                     timeline: self.timeline.clone(),
-                }
+                })
             }
             Ok(Err(_)) => {
                 self.timeline.reply(event, "no answer");
@@ -195,15 +222,7 @@ impl App {
             }
             Err(_) => {
                 self.timeline.note(event, "never answered");
-                finding::fail(
-                    "",
-                    format!(
-                        "{request} was not answered within {} s{}",
-                        PATIENCE.as_secs(),
-                        self.last_words()
-                    ),
-                    "an answer",
-                )
+                None
             }
         }
     }

@@ -3,6 +3,7 @@
 //! The catalogue is the truth. It is also slow, and paid for by the request.
 
 use reqwest::{Method, Response, StatusCode};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ShopError;
@@ -43,6 +44,44 @@ pub struct Listing {
     pub id: u64,
     /// The line that a search result shows.
     pub title: String,
+}
+
+/// An offer of the day.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Deal {
+    /// The catalogue's number for it.
+    pub id: u64,
+    /// The line that draws the crowd.
+    pub title: String,
+    /// What it costs today.
+    pub cents: u64,
+}
+
+/// How a product is used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manual {
+    /// The product that it belongs to.
+    pub id: u64,
+    /// What it is called.
+    pub title: String,
+    /// All of it.
+    pub text: String,
+}
+
+/// What sells best in one part of the shop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ranking {
+    /// The part of the shop.
+    pub id: u64,
+    /// The products, the best first.
+    pub products: Vec<u64>,
+}
+
+/// How much of a product there is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stock {
+    /// So many pieces.
+    pub count: u64,
 }
 
 /// A connection to the catalogue. Cheap to clone.
@@ -88,6 +127,35 @@ impl Catalogue {
     /// Everything that the nightly import brings.
     pub async fn listings(&self) -> Result<Vec<Listing>, ShopError> {
         Ok(self.ask(Method::GET, "/listings").await?.json().await?)
+    }
+
+    /// One deal.
+    pub async fn deal(&self, id: u64) -> Result<Deal, ShopError> {
+        self.get(&format!("/deals/{id}")).await
+    }
+
+    /// One manual.
+    pub async fn manual(&self, id: u64) -> Result<Manual, ShopError> {
+        self.get(&format!("/manuals/{id}")).await
+    }
+
+    /// One ranking: dear, since all of today's sales are counted for it.
+    pub async fn ranking(&self, id: u64) -> Result<Ranking, ShopError> {
+        self.get(&format!("/rankings/{id}")).await
+    }
+
+    /// How much there is of a product.
+    pub async fn stock(&self, id: u64) -> Result<Stock, ShopError> {
+        self.get(&format!("/stock/{id}")).await
+    }
+
+    /// Changes how much there is. When this returns `Ok`, the change is committed.
+    pub async fn change_stock(&self, id: u64, stock: Stock) -> Result<(), ShopError> {
+        self.put(&format!("/stock/{id}"), &stock).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ShopError> {
+        Ok(self.ask(Method::GET, path).await?.json().await?)
     }
 
     async fn ask(&self, method: Method, path: &str) -> Result<Response, ShopError> {

@@ -14,12 +14,17 @@
 
 mod cache_aside;
 mod catalogue;
+mod clock;
+mod dead_cache;
 mod error;
+mod fenced_fill;
 mod invalidate_on_write;
 mod negative_caching;
 mod prelude;
 mod routes;
 mod shop;
+mod stale_while_revalidate;
+mod stampede_lock;
 mod ttl_jitter;
 mod warm;
 

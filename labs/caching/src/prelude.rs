@@ -9,8 +9,8 @@ pub use std::time::Duration;
 
 pub use rand::RngExt;
 pub use rand::rngs::StdRng;
-pub use redis::{AsyncTypedCommands, Script, SetExpiry, SetOptions};
+pub use redis::{AsyncTypedCommands, ExistenceCheck, Script, SetExpiry, SetOptions};
 
-pub use crate::catalogue::{Price, Product, Voucher};
+pub use crate::catalogue::{Deal, Manual, Price, Product, Ranking, Stock, Voucher};
 pub use crate::error::ShopError;
 pub use crate::shop::Shop;

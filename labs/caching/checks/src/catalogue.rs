@@ -14,6 +14,8 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
+use crate::goods::Goods;
+
 /// How many listings the nightly import brings; stated in the brief.
 pub const LISTINGS: usize = 1000;
 
@@ -57,6 +59,8 @@ pub struct Voucher {
 pub struct Catalogue {
     /// Its door: counted, gated, made to fail.
     pub door: Arc<Upstream>,
+    /// What exercises 6 to 9 read.
+    pub goods: Goods,
     data: Arc<Mutex<Data>>,
 }
 
@@ -72,17 +76,20 @@ struct Data {
 impl Catalogue {
     pub(crate) async fn open(check: &Check, rng: &mut StdRng) -> Self {
         let data = Arc::new(Mutex::new(Data::random(rng)));
+        let goods = Goods::random(rng);
         let router = Router::new()
             .route("/products/{id}", get(product))
             .route("/prices/{id}", get(price).put(change_price))
             .route("/vouchers/{code}", get(voucher).put(create_voucher))
             .route("/listings", get(listings))
-            .with_state(Arc::clone(&data));
+            .with_state(Arc::clone(&data))
+            .merge(goods.router());
         let door = Upstream::serve(check.timeline(), "catalogue", router)
             .await
             .unwrap_or_else(|error| finding::error(format!("no catalogue: {error}")));
         Self {
             door: Arc::new(door),
+            goods,
             data,
         }
     }

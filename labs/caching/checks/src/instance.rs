@@ -12,12 +12,20 @@ use serde::Serialize;
 
 /// What every instance is started with, where a check does not say otherwise; the brief
 /// lists the same numbers.
-const LIVES: [(&str, u64); 5] = [
+const LIVES: [(&str, u64); 13] = [
     ("PRODUCT_TTL_S", 600),
     ("VOUCHER_TTL_S", 3600),
     ("NEGATIVE_TTL_S", 30),
     ("LISTING_TTL_MS", 3_600_000),
     ("JITTER_SEED", 1),
+    ("DEAL_TTL_S", 600),
+    ("LOCK_TTL_MS", 30_000),
+    ("MANUAL_TTL_S", 600),
+    ("REDIS_BUDGET_MS", 10_000),
+    ("ORIGIN_LIMIT", 8),
+    ("RANKING_SOFT_MS", 60_000),
+    ("RANKING_HARD_MS", 600_000),
+    ("STOCK_TTL_S", 600),
 ];
 
 /// Enough for an answer that waits for nothing to come out.
@@ -29,7 +37,7 @@ pub struct Instance {
     pub redis: Wire,
     /// Its connections to the catalogue.
     pub(crate) catalogue: Wire,
-    app: App,
+    pub(crate) app: App,
 }
 
 impl Instance {
@@ -199,13 +207,13 @@ impl Steps<'_> {
 }
 
 /// A request that has not been answered yet, as far as we know.
-pub struct InFlight<'a> {
-    request: Pin<Box<dyn Future<Output = Answer> + 'a>>,
-    answer: Option<Answer>,
+pub struct InFlight<'a, T = Answer> {
+    request: Pin<Box<dyn Future<Output = T> + 'a>>,
+    answer: Option<T>,
 }
 
-impl<'a> InFlight<'a> {
-    fn of(request: impl Future<Output = Answer> + 'a) -> Self {
+impl<'a, A> InFlight<'a, A> {
+    pub(crate) fn of(request: impl Future<Output = A> + 'a) -> Self {
         Self {
             request: Box::pin(request),
             answer: None,
@@ -236,12 +244,12 @@ impl<'a> InFlight<'a> {
     }
 
     /// The answer, if it has been seen.
-    pub fn answered(&self) -> Option<&Answer> {
+    pub fn answered(&self) -> Option<&A> {
         self.answer.as_ref()
     }
 
     /// Waits for the answer.
-    pub async fn answer(self) -> Answer {
+    pub async fn answer(self) -> A {
         match self.answer {
             Some(answer) => answer,
             None => self.request.await,

@@ -4,12 +4,16 @@
 //! how an exercise is solved.
 
 mod catalogue;
+mod crowd;
+mod goods;
 mod inside;
 mod instance;
 mod moments;
 mod storefront;
 
 pub use catalogue::{Catalogue, Count, LISTINGS, Price, Product, Voucher};
+pub use crowd::{Answers, expect_answered, expect_served, expect_shown};
+pub use goods::{Goods, Sort, Thing};
 pub use inside::{Entry, Inside};
 pub use instance::{InFlight, Instance, Steps};
 pub use moments::Standstill;

@@ -1,0 +1,76 @@
+//! Many callers at once: their answers, also those that never came.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use labkit::answer::Answer;
+use labkit::finding::fail;
+use serde_json::Value;
+
+use crate::goods::Thing;
+use crate::instance::{InFlight, Instance};
+
+/// When a caller gives up: ten seconds, and what a check does before it lets them go.
+const LIMIT: Duration = Duration::from_secs(12);
+
+/// What became of each caller; nothing for one that was never answered.
+pub type Answers = Vec<Option<Answer>>;
+
+impl Instance {
+    /// Callers that ask at the same time, one for each path.
+    pub fn begin_crowd<'a, I>(&'a self, paths: I) -> InFlight<'a, Answers>
+    where
+        I: IntoIterator<Item = &'a str>,
+    {
+        let callers = paths
+            .into_iter()
+            .map(|path| self.app.get_within(path, LIMIT));
+        InFlight::of(join_all(callers))
+    }
+}
+
+/// Fails the check unless each caller got what the catalogue has; `still` says what those
+/// who wait might wait for.
+pub fn expect_served(answers: &Answers, thing: &Thing, did: &str, still: &str) {
+    expect_answered(answers, did, still);
+    for answer in answers.iter().flatten() {
+        expect_shown(answer, &thing.value, did);
+    }
+}
+
+/// Fails the check where a caller was never answered.
+pub fn expect_answered(answers: &Answers, did: &str, still: &str) {
+    let waiting = answers.iter().filter(|answer| answer.is_none()).count();
+    if waiting > 0 {
+        let of = answers.len();
+        fail(
+            did,
+            format!(
+                "{waiting} of {of} callers were never answered ({} s); {still}",
+                LIMIT.as_secs()
+            ),
+            "an answer for each of them",
+        );
+    }
+}
+
+/// Fails the check unless an answer is this value.
+pub fn expect_shown(answer: &Answer, value: &Value, did: &str) {
+    if answer.status != 200 {
+        answer.point("not 200");
+        fail(
+            did,
+            format!("{} answered {answer}", answer.request),
+            format!("200 with {value}"),
+        );
+    }
+    let shown: Value = answer.json();
+    if shown != *value {
+        answer.point("not this");
+        fail(
+            did,
+            format!("{} answered {shown}", answer.request),
+            value.to_string(),
+        );
+    }
+}
