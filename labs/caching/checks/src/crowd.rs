@@ -11,7 +11,10 @@ use crate::goods::Thing;
 use crate::instance::{InFlight, Instance};
 
 /// When a caller gives up: ten seconds, and what a check does before it lets them go.
-const LIMIT: Duration = Duration::from_secs(12);
+pub(crate) const LIMIT: Duration = Duration::from_secs(12);
+
+/// Between two looks at something that is bound to come.
+pub(crate) const MOMENT: Duration = Duration::from_millis(2);
 
 /// What became of each caller; nothing for one that was never answered.
 pub type Answers = Vec<Option<Answer>>;
@@ -26,6 +29,33 @@ impl Instance {
             .into_iter()
             .map(|path| self.app.get_within(path, LIMIT));
         InFlight::of(join_all(callers))
+    }
+
+    /// Waits until a crowd has come in: until something was said to Redis, and whatever
+    /// waits for nobody was said.
+    pub async fn come_in(&self) {
+        // Whoever never speaks to Redis is found out otherwise.
+        let spoken = async {
+            while self.redis.messages().is_empty() {
+                tokio::time::sleep(MOMENT).await;
+            }
+        };
+        let _ = tokio::time::timeout(LIMIT, spoken).await;
+        self.settle().await;
+    }
+
+    /// The client goes away without waiting for its answer.
+    pub async fn hang_up(&self, request: InFlight<'_>, path: &str) {
+        drop(request);
+        let note = format!("hangs up on GET {path}");
+        self.timeline.push("check", self.app.name(), note);
+        self.settle().await;
+    }
+
+    /// The process is killed where it stands.
+    pub async fn kill(&self) {
+        self.timeline.push("check", self.app.name(), "kill -9");
+        self.app.kill().await;
     }
 }
 

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use labkit::answer::Answer;
+use labkit::timeline::Timeline;
 use labkit::wire::{Match, Message, MessageKind, RedisTarget, Step, Wire};
 use labkit::{App, Check, finding};
 use serde::Serialize;
@@ -38,6 +39,7 @@ pub struct Instance {
     /// Its connections to the catalogue.
     pub(crate) catalogue: Wire,
     pub(crate) app: App,
+    pub(crate) timeline: Timeline,
 }
 
 impl Instance {
@@ -75,6 +77,7 @@ impl Instance {
             redis,
             catalogue,
             app,
+            timeline: check.timeline(),
         }
     }
 
@@ -204,6 +207,40 @@ impl Steps<'_> {
         }
         request.answer().await
     }
+
+    /// Lets the messages go one at a time until `other` has ended; nothing, where `request`
+    /// was answered first. Before each of them `look` runs, with the words of the one before.
+    pub async fn walk_until<T>(
+        &mut self,
+        request: &mut InFlight<'_>,
+        other: impl Future<Output = T>,
+        mut look: impl AsyncFnMut(Option<&str>),
+    ) -> Option<T> {
+        tokio::pin!(other);
+        let mut last: Option<String> = None;
+        loop {
+            let either = async {
+                tokio::select! {
+                    ended = &mut other => Err(ended),
+                    step = self.held.next() => Ok(step),
+                }
+            };
+            match request.until(either).await {
+                Some(Ok(Some(step))) => {
+                    request.during(self.instance.replies()).await;
+                    look(last.as_deref()).await;
+                    last = Some(step.message().kind.to_string());
+                    step.release();
+                }
+                Some(Err(ended)) => {
+                    request.during(self.instance.replies()).await;
+                    look(last.as_deref()).await;
+                    return Some(ended);
+                }
+                Some(Ok(None)) | None => return None,
+            }
+        }
+    }
 }
 
 /// A request that has not been answered yet, as far as we know.
@@ -241,6 +278,14 @@ impl<'a, A> InFlight<'a, A> {
             Some(ended) => ended,
             None => other.await,
         }
+    }
+
+    /// Both at once.
+    pub fn and<B: 'a>(self, other: InFlight<'a, B>) -> InFlight<'a, (A, B)>
+    where
+        A: 'a,
+    {
+        InFlight::of(async move { tokio::join!(self.answer(), other.answer()) })
     }
 
     /// The answer, if it has been seen.

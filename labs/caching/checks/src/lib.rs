@@ -8,6 +8,7 @@ mod crowd;
 mod goods;
 mod inside;
 mod instance;
+mod lock;
 mod moments;
 mod storefront;
 
@@ -16,6 +17,7 @@ pub use crowd::{Answers, expect_answered, expect_served, expect_shown};
 pub use goods::{Goods, Sort, Thing};
 pub use inside::{Entry, Inside};
 pub use instance::{InFlight, Instance, Steps};
+pub use lock::{Lock, arrivals};
 pub use moments::Standstill;
 pub use storefront::Storefront;
 
