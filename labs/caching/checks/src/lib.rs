@@ -11,6 +11,7 @@ mod instance;
 mod lock;
 mod moments;
 mod storefront;
+mod time;
 
 pub use catalogue::{Catalogue, Count, LISTINGS, Price, Product, Voucher};
 pub use crowd::{Answers, expect_answered, expect_served, expect_shown};

@@ -1,0 +1,58 @@
+//! Exercise 8: stale-while-revalidate.
+
+use crate::prelude::*;
+
+/// The ranking as it is, and how long it has left: how old it is follows from that.
+const LOOK: &str = "return {redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])}";
+
+/// The ranking with this number. Its age is read off the life that Redis counts down.
+pub async fn ranking(shop: &Shop, id: u64) -> Result<Ranking, ShopError> {
+    let key = format!("ranking:{id}");
+    let script = Script::new(LOOK);
+    let mut redis = shop.redis();
+    let (there, left): (Option<String>, i64) = script.key(&key).invoke_async(&mut redis).await?;
+    let Some(json) = there else {
+        return load(shop, id).await;
+    };
+    let left = Duration::from_millis(left.max(0).unsigned_abs());
+    let fresh = left > shop.config.ranking_hard - shop.config.ranking_soft;
+    if !fresh {
+        let shop = shop.clone();
+        tokio::spawn(async move { refresh(&shop, id).await });
+    }
+    Ok(serde_json::from_str(&json)?)
+}
+
+/// One of all who try.
+async fn refresh(shop: &Shop, id: u64) -> Result<(), ShopError> {
+    let guard = format!("ranking:{id}:guard");
+    let token = rand::random::<u64>().to_string();
+    let taken: Option<String> = redis::cmd("SET")
+        .arg(&guard)
+        .arg(&token)
+        .arg("NX")
+        .arg("PX")
+        .arg(shop.config.lock_ttl.as_millis() as u64)
+        .query_async(&mut shop.redis())
+        .await?;
+    if taken.is_some() {
+        let loaded = load(shop, id).await;
+        let script = Script::new(
+            "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end",
+        );
+        let mut end = script.key(guard);
+        let _: () = end.arg(token).invoke_async(&mut shop.redis()).await?;
+        loaded?;
+    }
+    Ok(())
+}
+
+async fn load(shop: &Shop, id: u64) -> Result<Ranking, ShopError> {
+    let ranking = shop.catalogue.ranking(id).await?;
+    let json = serde_json::to_string(&ranking)?;
+    let life = shop.config.ranking_hard.as_millis() as u64;
+    shop.redis()
+        .pset_ex(format!("ranking:{id}"), json, life)
+        .await?;
+    Ok(ranking)
+}
