@@ -1,5 +1,6 @@
-//! What `verify` demands of a lab's text: every file and link that the brief names exists,
-//! and the repository's exercise files are exactly the starters.
+//! A lab's text: the part on one exercise, and what `verify` demands of it: every file and
+//! link that the brief names exists, and the repository's exercise files are exactly the
+//! starters.
 
 use std::fs;
 
@@ -53,6 +54,28 @@ pub(crate) fn starter_faults(lab: &Lab) -> anyhow::Result<Vec<String>> {
     Ok(faults)
 }
 
+/// The part under the heading that ends with `title`, up to the next one of its level.
+pub(crate) fn section<'a>(brief: &'a str, title: &str) -> Option<&'a str> {
+    let level = |line: &str| {
+        let hashes = line.len() - line.trim_start_matches('#').len();
+        (hashes > 0 && line[hashes..].starts_with(' ')).then_some(hashes)
+    };
+    let mut begun: Option<(usize, usize)> = None;
+    let (mut at, mut in_code) = (0, false);
+    for line in brief.split_inclusive('\n') {
+        in_code ^= line.starts_with("```");
+        if let Some(own) = level(line).filter(|_| !in_code) {
+            match begun {
+                None if line.trim_end().ends_with(title) => begun = Some((at, own)),
+                Some((from, of)) if own <= of => return Some(brief[from..at].trim_end()),
+                _ => {}
+            }
+        }
+        at += line.len();
+    }
+    begun.map(|(from, _)| brief[from..].trim_end())
+}
+
 /// The targets of `[text](target)`.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     text.split("](")
@@ -71,7 +94,16 @@ fn named_files(text: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{links, named_files};
+    use super::{links, named_files, section};
+
+    #[test]
+    fn a_section_ends_where_the_next_of_its_level_begins() {
+        let brief = "# Lab\n## 1. Reads\na\n### Deeper\n```sh\n# 2. Writes\n```\n## 2. Writes\nb\n";
+        let reads = "## 1. Reads\na\n### Deeper\n```sh\n# 2. Writes\n```";
+        assert_eq!(section(brief, "Reads"), Some(reads));
+        assert_eq!(section(brief, "Writes"), Some("## 2. Writes\nb"));
+        assert_eq!(section(brief, "Nothing"), None);
+    }
 
     #[test]
     fn links_and_files_are_found() {

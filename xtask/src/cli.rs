@@ -31,6 +31,11 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "S")]
         seed: Option<u64>,
     },
+    /// Show the next exercise that has not passed, as its brief puts it
+    Next {
+        /// A lab
+        lab: Option<String>,
+    },
     /// Show the labs, or one lab's exercises
     List {
         /// A lab

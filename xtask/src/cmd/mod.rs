@@ -5,6 +5,7 @@ mod doctor;
 mod hint;
 mod list;
 mod new_lab;
+mod next;
 mod overview;
 mod report;
 mod reset;
@@ -33,6 +34,7 @@ pub(crate) fn run(verb: Option<Verb>) -> anyhow::Result<ExitCode> {
             services,
             seed,
         }) => wait(watch::watch(&checkout, &target, services, seed)),
+        Some(Verb::Next { lab }) => next::next(&checkout, lab.as_deref()),
         Some(Verb::List { lab }) => list::list(&checkout, lab.as_deref()),
         Some(Verb::Hint { exercise }) => hint::hint(&checkout, &exercise),
         Some(Verb::Solution { exercise, peek }) => solution::solution(&checkout, &exercise, peek),

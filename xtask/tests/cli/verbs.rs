@@ -58,6 +58,14 @@ fn the_command_that_reset_names_takes_it_back() {
 }
 
 #[test]
+fn next_shows_the_brief_of_what_is_open_and_how_to_begin() {
+    let root = demo();
+    assert_snapshot!("next", run(&root, &["next"]).whole());
+    assert_eq!(run(&root, &["next", "demo"]).out, run(&root, &["next"]).out);
+    run(&root, &["next", "dem"]).says("demo");
+}
+
+#[test]
 fn the_list_of_exercises_says_what_its_stars_are() {
     assert_snapshot!("list_of_exercises", run(&demo(), &["list", "demo"]).whole());
 }
