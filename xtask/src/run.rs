@@ -2,6 +2,7 @@
 //! of its own, several at once.
 
 mod about;
+mod round;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,28 +10,24 @@ use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use futures_util::StreamExt as _;
 use labkit::assignment::Assignment;
 use labkit::finding::Finding;
 use nix::unistd::geteuid;
-use tokio::task::JoinHandle;
 
-use crate::build::{self, Built};
+use crate::build::Built;
 use crate::checkout::Checkout;
 use crate::fault::{Fault, Whose};
 use crate::judge;
 use crate::lab::{Exercise, Lab};
 use crate::pool::{Lease, Pool, Refusal};
 use crate::provider::{Choice, RunFolder};
-use crate::report::{
-    CheckReport, ExerciseReport, FORMAT_VERSION, Report, Reporter, Status, Totals,
-};
+use crate::report::{CheckReport, ExerciseReport, Report, Reporter, Status};
 use crate::variant::Variant;
 
-use about::About;
+pub(crate) use round::Building;
 
 /// The user that an app runs as when we are root: neither ours nor the services'.
 pub(crate) const APP_USER: u32 = 65532;
@@ -70,102 +67,6 @@ pub(crate) async fn run(
     let report = ready?.judge(lab, plan, folder, &pool, &*reporter).await?;
     pool.close(&*reporter).await;
     Ok(report)
-}
-
-/// A round that has begun: cargo compiles, and the checkout is looked at.
-pub(crate) struct Building {
-    began: Instant,
-    built: JoinHandle<anyhow::Result<Built>>,
-    about: JoinHandle<About>,
-}
-
-/// A round whose app and checks are there.
-pub(crate) struct Ready {
-    began: Instant,
-    built: Built,
-    about: About,
-}
-
-impl Building {
-    /// Starts both in the background.
-    pub(crate) fn start(
-        checkout: &Checkout,
-        lab: &Lab,
-        plan: &Plan,
-        folder: &RunFolder,
-        reporter: &Arc<dyn Reporter>,
-    ) -> Self {
-        let about = tokio::task::spawn_blocking({
-            let (checkout, lab, variant) = (checkout.clone(), lab.clone(), plan.variant.clone());
-            move || About::of(&checkout, &lab, &variant)
-        });
-        let built = tokio::task::spawn_blocking({
-            let (checkout, lab, variant) = (checkout.clone(), lab.clone(), plan.variant.clone());
-            let (run, reporter) = (folder.path().to_owned(), Arc::clone(reporter));
-            move || build::build(&checkout, &lab, &variant, &run, &*reporter)
-        });
-        Self {
-            began: Instant::now(),
-            built,
-            about,
-        }
-    }
-
-    /// Waits for both.
-    pub(crate) async fn ready(self) -> anyhow::Result<Ready> {
-        Ok(Ready {
-            began: self.began,
-            built: self.built.await.context("the build panicked")??,
-            about: self
-                .about
-                .await
-                .context("looking at the checkout panicked")?,
-        })
-    }
-}
-
-impl Ready {
-    /// Runs the checks with servers of `pool`.
-    pub(crate) async fn judge(
-        self,
-        lab: &Lab,
-        plan: &Plan,
-        folder: &RunFolder,
-        pool: &Pool,
-        reporter: &dyn Reporter,
-    ) -> anyhow::Result<Report> {
-        let exercises = judge_all(&Session {
-            lab,
-            plan,
-            built: &self.built,
-            pool,
-            folder,
-            reporter,
-        })
-        .await;
-        // The next round brings its own; a missing file is nobody's loss.
-        for binary in [&self.built.app, &self.built.checks] {
-            let _ = fs::remove_file(binary);
-        }
-        let mut report = Report {
-            format_version: FORMAT_VERSION,
-            lab: lab.name.clone(),
-            title: lab.manifest.title.clone(),
-            lab_hash: self.about.lab_hash?,
-            commit: self.about.commit,
-            variant: plan.variant.name(),
-            seed: plan.seed,
-            repeat: plan.repeat,
-            services: pool.used(),
-            exercises: exercises?,
-            totals: Totals::default(),
-            changed_course_files: self.about.changed,
-            exit_code: 0,
-            duration_ms: u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
-        };
-        report.total();
-        Ok(report)
-    }
 }
 
 /// All that judging a built variant takes.

@@ -11,6 +11,7 @@ mod fault;
 mod http;
 mod matching;
 mod message;
+mod outbox;
 mod protocol;
 mod proxy;
 mod redis;

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use super::Address;
 use super::fault::{self, Action, Held};
 use super::message::{Message, ReplyKind};
+use super::outbox::Outbox;
 use super::protocol::{Protocol, Refusal, Request, Role};
 use super::resp::Parsed;
 use super::shared::{Life, Shared};
@@ -347,35 +348,6 @@ async fn pass_on<P: Protocol>(
         locked(session)
             .unanswered
             .send_modify(|unanswered| *unanswered -= completed);
-    }
-}
-
-/// Messages on their way to one side. Those that arrived together go on together: a
-/// pipeline of a hundred commands is one packet behind the wire as well.
-struct Outbox<W> {
-    writer: W,
-    waiting: BytesMut,
-}
-
-impl<W: AsyncWrite + Unpin> Outbox<W> {
-    fn new(writer: W) -> Self {
-        Self {
-            writer,
-            waiting: BytesMut::new(),
-        }
-    }
-
-    fn put(&mut self, message: &[u8]) {
-        self.waiting.extend_from_slice(message);
-    }
-
-    async fn flush(&mut self) -> io::Result<()> {
-        if self.waiting.is_empty() {
-            return Ok(());
-        }
-        let written = self.writer.write_all(&self.waiting).await;
-        self.waiting.clear();
-        written
     }
 }
 
