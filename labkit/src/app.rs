@@ -5,6 +5,7 @@
 //! on SIGTERM. It would do as well in another language.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -69,7 +70,13 @@ impl App {
             }));
         }
         if let Some(stream) = child.stderr.take() {
-            readers.push(read(&stderr, stream, |_| {}));
+            let echo = check.echoes();
+            readers.push(read(&stderr, stream, move |line| {
+                if echo {
+                    // Nobody has to listen.
+                    let _ = writeln!(std::io::stderr(), "{line}");
+                }
+            }));
         }
         let mut app = Self {
             name: name.to_owned(),

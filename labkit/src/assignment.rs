@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::finding::Finding;
 use crate::timeline::Event;
-use crate::wire::RedisTarget;
+use crate::wire::Target;
 
 /// The environment variable that holds an [`Assignment`] as JSON.
 pub const VARIABLE: &str = "LABS_CHECK";
@@ -28,9 +28,11 @@ pub struct Assignment {
     /// A private folder for this check, made by the runner.
     pub folder: PathBuf,
     /// Real services by name.
-    pub services: BTreeMap<String, RedisTarget>,
+    pub services: BTreeMap<String, Target>,
     /// Whether the timeline is to show more of long values.
     pub long_values: bool,
+    /// Whether what an app writes to stderr is passed on at once.
+    pub echo: bool,
     /// Whether the runner waits for a record on stdin.
     pub record: bool,
 }
@@ -82,6 +84,8 @@ pub struct Record {
     pub reason: Option<String>,
     /// The first `todo!()` that an instance reached: overrides the outcome.
     pub todo: Option<Todo>,
+    /// The number that a learner may have been asked to guess.
+    pub measured: Option<u64>,
     /// All that was seen.
     pub timeline: Vec<Event>,
     /// What the instances wrote to stderr.

@@ -11,7 +11,7 @@ use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, panic_any};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
 use futures_util::FutureExt as _;
 use rand::SeedableRng as _;
@@ -21,11 +21,11 @@ use crate::app::App;
 use crate::assignment::{Assignment, Outcome, Record, VARIABLE};
 use crate::finding::{self, Finding, Stop};
 use crate::timeline::{Event, Timeline};
-use crate::wire::RedisTarget;
+use crate::wire::Target;
 
 mod standalone;
 
-pub use standalone::Up;
+pub use standalone::{Lent, Up};
 
 /// What one check is given. Clones are the same check.
 #[derive(Clone, Debug)]
@@ -38,6 +38,7 @@ struct Inner {
     timeline: Timeline,
     client: reqwest::Client,
     apps: Mutex<Vec<App>>,
+    measured: Mutex<Option<u64>>,
 }
 
 /// What a lab's checks start from: opened anew for every check.
@@ -67,16 +68,34 @@ impl Check {
     }
 
     /// The Redis server of this check; without one the check is unavailable.
-    pub fn redis(&self) -> RedisTarget {
-        match self.0.assignment.services.get("redis") {
+    pub fn redis(&self) -> Target {
+        self.service("redis")
+    }
+
+    /// The Postgres database of this check, with the app's login and the administrator's;
+    /// without one the check is unavailable.
+    pub fn postgres(&self) -> Target {
+        self.service("postgres")
+    }
+
+    /// What this check was given of a service, by the name in `lab.toml`; without it the
+    /// check is unavailable.
+    pub fn service(&self, name: &str) -> Target {
+        match self.0.assignment.services.get(name) {
             Some(target) => target.clone(),
-            None => finding::unavailable("this check needs Redis and was given none"),
+            None => finding::unavailable(format!("this check needs {name} and was given none")),
         }
     }
 
     /// A folder that only this check and its apps use; removed after the run.
     pub fn folder(&self) -> &Path {
         &self.0.assignment.folder
+    }
+
+    /// Tells the number that a learner may have been asked to guess, also where the check
+    /// goes on to fail because of it.
+    pub fn measured(&self, number: u64) {
+        *self.lock_measured() = Some(number);
     }
 
     pub(crate) fn app(&self) -> &PathBuf {
@@ -87,6 +106,11 @@ impl Check {
         self.0.assignment.app_uid
     }
 
+    /// Whether what an app writes to stderr is passed on at once.
+    pub(crate) fn echoes(&self) -> bool {
+        self.0.assignment.echo
+    }
+
     pub(crate) fn client(&self) -> reqwest::Client {
         self.0.client.clone()
     }
@@ -95,7 +119,12 @@ impl Check {
         self.lock_apps().push(app.share());
     }
 
-    fn lock_apps(&self) -> std::sync::MutexGuard<'_, Vec<App>> {
+    fn lock_measured(&self) -> MutexGuard<'_, Option<u64>> {
+        let measured = self.0.measured.lock();
+        measured.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_apps(&self) -> MutexGuard<'_, Vec<App>> {
         self.0.apps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -121,14 +150,10 @@ where
             (assignment, Some(lease))
         }
     };
-    // An app that runs as the same user must not read this process or its descriptors.
-    #[cfg(target_os = "linux")]
-    if let Err(error) = nix::sys::prctl::set_dumpable(false) {
-        panic!("cannot close this process to others: {error}");
-    }
-    quiet_stops();
     let records = assignment.record;
-    let record = record_of(name, why, assignment, body);
+    let record = record_of(name, why, assignment, |check| async move {
+        body(F::open(&check).await).await;
+    });
     if records {
         if let Err(error) = send(&record) {
             panic!("the runner does not take the record: {error}");
@@ -142,12 +167,23 @@ where
     }
 }
 
-fn record_of<F, Body, Done>(name: &str, why: &str, assignment: Assignment, body: Body) -> Record
+/// Runs a body to its end, and whatever it started.
+pub(crate) fn record_of<Body, Done>(
+    name: &str,
+    why: &str,
+    assignment: Assignment,
+    body: Body,
+) -> Record
 where
-    F: Fixture,
-    Body: FnOnce(F) -> Done,
+    Body: FnOnce(Check) -> Done,
     Done: Future<Output = ()>,
 {
+    // An app that runs as the same user must not read this process or its descriptors.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = nix::sys::prctl::set_dumpable(false) {
+        panic!("cannot close this process to others: {error}");
+    }
+    quiet_stops();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -168,13 +204,10 @@ where
         timeline,
         client,
         apps: Mutex::default(),
+        measured: Mutex::default(),
     }));
     let (stop, apps) = runtime.block_on(async {
-        let whole = async {
-            let fixture = F::open(&check).await;
-            body(fixture).await;
-        };
-        let ended = AssertUnwindSafe(whole).catch_unwind().await;
+        let ended = AssertUnwindSafe(body(check.clone())).catch_unwind().await;
         let apps = std::mem::take(&mut *check.lock_apps());
         for app in &apps {
             app.end().await;
@@ -198,6 +231,7 @@ where
         finding,
         reason,
         todo: apps.iter().find_map(App::todo),
+        measured: *check.lock_measured(),
         timeline,
         logs: apps.iter().map(App::log).collect(),
     }

@@ -3,8 +3,9 @@
 //! Everything that a check can see — its own requests, the wire, the upstreams — writes
 //! here; a finding shows the lines that led to it.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -32,11 +33,22 @@ pub struct Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventId(usize);
 
+/// Where a timeline stood at some moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark(usize);
+
+/// What was pushed and not forgotten, by number.
+#[derive(Debug, Default)]
+struct Events {
+    pushed: usize,
+    kept: BTreeMap<usize, Event>,
+}
+
 /// The shared record of one check; clones write to the same record.
 #[derive(Clone, Debug)]
 pub struct Timeline {
     started: Instant,
-    events: Arc<Mutex<Vec<Event>>>,
+    events: Arc<Mutex<Events>>,
     long_values: bool,
 }
 
@@ -81,8 +93,10 @@ impl Timeline {
     /// Adds a message.
     pub fn push(&self, from: &str, to: &str, what: impl Into<String>) -> EventId {
         // Read under the lock, or two writers could be listed against their times.
-        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        events.push(Event {
+        let mut events = self.lock();
+        let number = events.pushed;
+        events.pushed += 1;
+        let event = Event {
             at_ms: self.now_ms(),
             from: from.to_owned(),
             to: to.to_owned(),
@@ -90,8 +104,9 @@ impl Timeline {
             reply: None,
             replied_at_ms: None,
             note: None,
-        });
-        EventId(events.len() - 1)
+        };
+        events.kept.insert(number, event);
+        EventId(number)
     }
 
     /// Adds the answer to a message.
@@ -108,18 +123,61 @@ impl Timeline {
         self.change(id, |event| event.note = Some(note.into()));
     }
 
-    /// All events so far, in the order in which they were pushed.
+    /// Where the timeline stands now.
+    pub fn mark(&self) -> Mark {
+        Mark(self.lock().pushed)
+    }
+
+    /// Forgets what was said since: of a check that does the same again and again, a finding
+    /// shows the time that failed, and not those that passed.
+    pub fn forget_since(&self, mark: Mark) {
+        self.lock().kept.split_off(&mark.0);
+    }
+
+    /// All events that were not forgotten, in the order in which they were pushed.
     pub fn events(&self) -> Vec<Event> {
-        self.events
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.events_from(0)
+    }
+
+    /// The same from one on.
+    pub(crate) fn events_from(&self, first: usize) -> Vec<Event> {
+        let events = self.lock();
+        let from_there = events.kept.range(first..);
+        from_there.map(|(_, event)| event.clone()).collect()
     }
 
     fn change(&self, id: EventId, change: impl FnOnce(&mut Event)) {
-        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(event) = events.get_mut(id.0) {
+        if let Some(event) = self.lock().kept.get_mut(&id.0) {
             change(event);
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Events> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_forgotten_takes_no_answer_and_gives_its_place_to_nobody() {
+        let timeline = Timeline::new();
+        let start = timeline.push("check", "app", "start");
+        let mark = timeline.mark();
+        let passed = timeline.push("app", "redis", "GET 1");
+        timeline.forget_since(mark);
+        let failed = timeline.push("app", "redis", "GET 2");
+        timeline.reply(passed, "late");
+        timeline.reply(failed, "nil");
+        timeline.note(start, "kept");
+        let events = timeline.events().into_iter();
+        let shown: Vec<_> = events.map(|it| (it.what, it.reply)).collect();
+        let nil = Some("nil".to_owned());
+        assert_eq!(
+            shown,
+            [("start".to_owned(), None), ("GET 2".to_owned(), nil)]
+        );
     }
 }

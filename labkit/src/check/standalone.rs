@@ -1,18 +1,19 @@
 //! A check without the runner: in an editor, or under plain `cargo test -p LAB-checks`.
 //!
-//! The services and the app come from one `cargo xtask up LAB --json`, which lives as long
-//! as this process holds its stdin. Checks of one process then take turns.
+//! The app comes from one `cargo xtask up LAB --json`, which lives as long as this process
+//! holds its stdin, and so do the services: each check is lent its own there, over a socket.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
 use crate::assignment::{Assignment, Outcome, Record};
-use crate::wire::{Address, RedisTarget};
+use crate::wire::Target;
 
 /// What `cargo xtask up LAB --json` prints as its one line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -23,15 +24,25 @@ pub struct Up {
     pub app_uid: Option<u32>,
     /// Where checks may make folders of their own.
     pub folder: PathBuf,
-    /// The lab's services.
-    pub services: BTreeMap<String, RedisTarget>,
-    /// By check module: services that were started with a configuration of the exercise.
-    pub configured: BTreeMap<String, BTreeMap<String, RedisTarget>>,
+    /// A socket at which services are lent: whoever connects says the module of its check
+    /// on one line, is told [`Lent`] on one line, and gives back what it was lent by
+    /// hanging up.
+    pub leases: PathBuf,
 }
 
-/// Keeps the services to one check at a time.
+/// What a check is lent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lent {
+    /// The lab's services, by name.
+    Services(BTreeMap<String, Target>),
+    /// It gets none, and why.
+    Refused(String),
+}
+
+/// What is one check's until it is dropped.
 pub(super) struct Lease {
-    _turn: MutexGuard<'static, ()>,
+    _services: UnixStream,
     _folder: tempfile::TempDir,
 }
 
@@ -44,18 +55,17 @@ struct Running {
 
 pub(super) fn assignment(package: &str, name: &str) -> (Assignment, Lease) {
     static RUNNING: OnceLock<Running> = OnceLock::new();
-    static TURN: Mutex<()> = Mutex::new(());
 
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let up = &RUNNING
         .get_or_init(|| start(package).unwrap_or_else(|error| panic!("{error}")))
         .up;
     let module = name.split("::").next().unwrap_or_default();
-    let mut services = up.services.clone();
-    services.extend(up.configured.get(module).cloned().unwrap_or_default());
-    for target in services.values().filter(|target| target.ours) {
-        empty(target).unwrap_or_else(|error| panic!("cannot empty {}: {error}", target.address));
-    }
+    let (lent, connection) = borrow(up, module)
+        .unwrap_or_else(|error| panic!("{} lends nothing: {error}", up.leases.display()));
+    let services = match lent {
+        Lent::Services(services) => services,
+        Lent::Refused(why) => panic!("{why}"),
+    };
     let folder = tempfile::Builder::new()
         .prefix("check-")
         .tempdir_in(&up.folder)
@@ -71,10 +81,11 @@ pub(super) fn assignment(package: &str, name: &str) -> (Assignment, Lease) {
         folder: folder.path().to_owned(),
         services,
         long_values: false,
+        echo: false,
         record: false,
     };
     let lease = Lease {
-        _turn: turn,
+        _services: connection,
         _folder: folder,
     };
     (assignment, lease)
@@ -121,24 +132,10 @@ fn start(package: &str) -> Result<Running, String> {
     })
 }
 
-fn empty(target: &RedisTarget) -> std::io::Result<()> {
-    let ask = b"FLUSHALL\r\n";
-    let mut reply = [0; 5];
-    match &target.address {
-        Address::Tcp(address) => {
-            let mut stream = std::net::TcpStream::connect(address)?;
-            stream.write_all(ask)?;
-            stream.read_exact(&mut reply)?;
-        }
-        Address::Unix(path) => {
-            let mut stream = std::os::unix::net::UnixStream::connect(path)?;
-            stream.write_all(ask)?;
-            stream.read_exact(&mut reply)?;
-        }
-    }
-    if &reply == b"+OK\r\n" {
-        Ok(())
-    } else {
-        Err(std::io::Error::other("FLUSHALL was refused"))
-    }
+fn borrow(up: &Up, module: &str) -> std::io::Result<(Lent, UnixStream)> {
+    let mut connection = UnixStream::connect(&up.leases)?;
+    writeln!(connection, "{module}")?;
+    let mut line = String::new();
+    BufReader::new(&connection).read_line(&mut line)?;
+    Ok((serde_json::from_str(&line)?, connection))
 }

@@ -12,6 +12,11 @@ use super::message::Message;
 /// How long a check waits for something that is bound to come. It decides liveness only.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
+/// What the timeline says beside a message that stands still.
+pub(super) const HELD: &str = "held by the check";
+/// The same of an answer.
+pub(super) const REPLY_HELD: &str = "reply held by the check";
+
 /// What a check waited for did not come.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -137,8 +142,8 @@ impl Action {
     /// What the timeline says beside the message.
     pub(super) fn note(&self) -> String {
         match self {
-            Self::Hold(_) | Self::Step(_) => "held by the check".to_owned(),
-            Self::HoldReply(_) => "reply held by the check".to_owned(),
+            Self::Hold(_) | Self::Step(_) => HELD.to_owned(),
+            Self::HoldReply(_) => REPLY_HELD.to_owned(),
             Self::Cut => "connection cut before it arrived".to_owned(),
             Self::DropReply => "reply lost, connection cut".to_owned(),
             Self::Delay(time) => format!("delayed {time:?}"),

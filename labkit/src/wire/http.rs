@@ -53,6 +53,7 @@ impl Protocol for Http {
                 }),
                 forward: whole.raw,
                 refusal: None,
+                urge: b"",
             }),
             Parsed::Partial => Parsed::Partial,
             Parsed::Garbage => Parsed::Garbage,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::message::{Message, MessageKind};
+use super::postgres::sql::Pattern;
 
 type Condition = Arc<dyn Fn(&Message) -> bool + Send + Sync>;
 
@@ -21,6 +22,7 @@ enum What {
     Any,
     Command(String),
     Request { method: String, path: String },
+    Statement(Pattern),
 }
 
 impl Match {
@@ -49,6 +51,20 @@ impl Match {
                 method: method.to_owned(),
                 path: path.to_owned(),
             },
+            ..Self::any()
+        }
+    }
+
+    /// A statement that begins so, word for word: `COMMIT`, `UPDATE stock`. A gap is written
+    /// `…` or `...`: `SELECT … FOR UPDATE`, and `… INSERT INTO audit` wherever it stands.
+    ///
+    /// Case, white space and comments mean nothing outside quotes; `END` is `COMMIT`, `ABORT`
+    /// is `ROLLBACK`, `START TRANSACTION` is `BEGIN`. Where several statements were sent as
+    /// one, each of them counts as a beginning, and all of them are met as one. A message
+    /// that only fetches more rows is not met: its statement was counted before.
+    pub fn statement(pattern: &str) -> Self {
+        Self {
+            what: What::Statement(Pattern::new(pattern)),
             ..Self::any()
         }
     }
@@ -91,11 +107,14 @@ impl Match {
                     method: m, path: p, ..
                 },
             ) => method == m && path_meets(path, p),
+            (What::Statement(pattern), MessageKind::Postgres { sql, more, .. }) => {
+                !more && pattern.meets(sql)
+            }
             _ => false,
         };
         let key = self.key.as_ref().is_none_or(|key| match &message.kind {
             MessageKind::Redis { args } => args.iter().skip(1).any(|arg| arg == key.as_bytes()),
-            MessageKind::Http { .. } => false,
+            _ => false,
         });
         what && key && self.condition.as_ref().is_none_or(|meets| meets(message))
     }
@@ -116,6 +135,7 @@ impl fmt::Display for Match {
             What::Any => f.write_str("message")?,
             What::Command(name) => f.write_str(name)?,
             What::Request { method, path } => write!(f, "{method} {path}")?,
+            What::Statement(pattern) => pattern.fmt(f)?,
         }
         if let Some(key) = &self.key {
             write!(f, " of {key}")?;

@@ -1,15 +1,20 @@
 //! What was said on the wire, as a check reads it and as a line of the timeline shows it.
 
 use std::fmt::{self, Write as _};
+use std::sync::Arc;
 
 use bytes::Bytes;
+
+use super::postgres::{self, Param, SqlReply, sql};
 
 /// How much of one value a line shows.
 const SHOWN: usize = 60;
 /// The same in the alternate form (`{:#}`), for who wants to see more.
 const SHOWN_LONG: usize = 200;
 /// How many arguments or elements a line shows.
-const SHOWN_ITEMS: usize = 8;
+pub(super) const SHOWN_ITEMS: usize = 8;
+/// How many times as much of a statement: one line of a check is about one.
+pub(super) const SHOWN_SQL: usize = 3;
 
 /// A request that an app sent through the wire.
 #[derive(Clone, Debug)]
@@ -44,6 +49,21 @@ pub enum MessageKind {
         /// The body, with the chunked coding taken off.
         body: Bytes,
     },
+    /// A statement that is executed; or one that could not even be prepared, which then has
+    /// an error for an answer. A text of several statements that were sent as one is one.
+    Postgres {
+        /// The text as the app wrote it.
+        sql: Arc<str>,
+        /// What stands for `$1`, `$2` … in it.
+        params: Vec<Param>,
+        /// Whether it only fetches more rows of what was begun by a message before.
+        more: bool,
+    },
+    /// The demand to stop what another connection to Postgres does.
+    PostgresCancel {
+        /// The server process of the other connection: its `pg_backend_pid()`.
+        process: u32,
+    },
 }
 
 /// The answer to a message.
@@ -67,6 +87,8 @@ pub enum ReplyKind {
         /// The body, with the chunked coding taken off.
         body: Bytes,
     },
+    /// What Postgres answered.
+    Postgres(SqlReply),
 }
 
 /// A Redis value, the same for both versions of the protocol.
@@ -91,7 +113,7 @@ pub enum Value {
 }
 
 impl Message {
-    /// The Redis command in capitals, or the HTTP method.
+    /// The Redis command or the first word of the statement in capitals, or the HTTP method.
     pub fn verb(&self) -> String {
         match &self.kind {
             MessageKind::Redis { args } => args
@@ -99,6 +121,8 @@ impl Message {
                 .map(|name| String::from_utf8_lossy(name).to_ascii_uppercase())
                 .unwrap_or_default(),
             MessageKind::Http { method, .. } => method.clone(),
+            MessageKind::Postgres { sql, .. } => sql::verb(sql),
+            MessageKind::PostgresCancel { .. } => "CANCEL".to_owned(),
         }
     }
 
@@ -108,7 +132,23 @@ impl Message {
             MessageKind::Redis { args } => args
                 .get(index)
                 .map(|arg| String::from_utf8_lossy(arg).into_owned()),
-            MessageKind::Http { .. } => None,
+            _ => None,
+        }
+    }
+
+    /// The text of a statement, as the app wrote it.
+    pub fn sql(&self) -> Option<&str> {
+        match &self.kind {
+            MessageKind::Postgres { sql, .. } => Some(sql),
+            _ => None,
+        }
+    }
+
+    /// A parameter of a statement; 0 is `$1`.
+    pub fn param(&self, index: usize) -> Option<&Param> {
+        match &self.kind {
+            MessageKind::Postgres { params, .. } => params.get(index),
+            _ => None,
         }
     }
 }
@@ -134,6 +174,20 @@ impl fmt::Display for MessageKind {
                 write!(f, "{method} {path}")?;
                 short_body(f, body)
             }
+            Self::Postgres { sql, params, more } => {
+                let room = SHOWN_SQL * room(f);
+                f.write_str(if *more { "more of " } else { "" })?;
+                // A character is at most 4 bytes.
+                f.write_str(&shown(sql::folded(sql, 4 * room).as_bytes(), room))?;
+                if !params.is_empty() {
+                    f.write_char(' ')?;
+                    postgres::list(f, params)?;
+                }
+                Ok(())
+            }
+            Self::PostgresCancel { process } => {
+                write!(f, "cancel what server process {process} does")
+            }
         }
     }
 }
@@ -146,6 +200,7 @@ impl fmt::Display for ReplyKind {
                 status.fmt(f)?;
                 short_body(f, body)
             }
+            Self::Postgres(reply) => reply.fmt(f),
         }
     }
 }
@@ -193,11 +248,11 @@ fn short_body(f: &mut fmt::Formatter<'_>, body: &[u8]) -> fmt::Result {
     }
 }
 
-fn room(f: &fmt::Formatter<'_>) -> usize {
+pub(super) fn room(f: &fmt::Formatter<'_>) -> usize {
     if f.alternate() { SHOWN_LONG } else { SHOWN }
 }
 
-fn more(f: &mut fmt::Formatter<'_>, items: usize) -> fmt::Result {
+pub(super) fn more(f: &mut fmt::Formatter<'_>, items: usize) -> fmt::Result {
     match items.saturating_sub(SHOWN_ITEMS) {
         0 => Ok(()),
         hidden => write!(f, " … {hidden} more"),
@@ -206,7 +261,7 @@ fn more(f: &mut fmt::Formatter<'_>, items: usize) -> fmt::Result {
 
 /// One value in one line: cut to so many characters, and nothing in it that a terminal
 /// would act upon.
-fn shown(bytes: &[u8], mut room: usize) -> String {
+pub(super) fn shown(bytes: &[u8], mut room: usize) -> String {
     if bytes.is_empty() {
         return "\"\"".to_owned();
     }

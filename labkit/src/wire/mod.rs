@@ -12,11 +12,13 @@ mod http;
 mod matching;
 mod message;
 mod outbox;
+mod postgres;
 mod protocol;
 mod proxy;
 mod redis;
 mod refuse;
 mod resp;
+mod session;
 mod shared;
 
 use std::io;
@@ -29,15 +31,17 @@ use nix::sys::socket::{Shutdown, shutdown};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::AbortHandle;
 
-pub use address::{Address, RedisTarget};
+pub use address::{Address, Login, Target};
 pub(crate) use fault::DEADLINE;
 pub use fault::{Hold, Step, Steps, StillWaiting};
 pub use matching::Match;
 pub(crate) use matching::path_meets;
 pub use message::{Message, MessageKind, Reply, ReplyKind, Value};
+pub use postgres::{Param, SqlReply};
 
 use crate::timeline::Timeline;
 use fault::Action;
+use protocol::Protocol;
 use shared::Shared;
 
 /// How many connections may wait to be accepted.
@@ -59,24 +63,41 @@ impl Wire {
         timeline: Timeline,
         client: &str,
         service: &str,
-        target: RedisTarget,
+        target: Target,
     ) -> io::Result<Self> {
-        let (port, address, listener) = bind()?;
-        let shared = Shared::new(timeline, client, service, listener);
         let target = Arc::new(target);
-        let accepting = tokio::spawn(proxy::accept(Arc::clone(&shared), move || {
+        Self::start(timeline, client, service, move || {
             let target = Arc::clone(&target);
             async move {
                 let (mut reader, mut writer) = proxy::connect(&target.address).await?;
                 redis::log_in(&target, &mut reader, &mut writer).await?;
                 Ok((redis::Redis::new(&target), reader, writer))
             }
-        }));
-        Ok(Self {
-            shared,
-            address,
-            _port: port,
-            accepting: accepting.abort_handle(),
+        })
+    }
+
+    /// A wire from one app process to a Postgres server.
+    ///
+    /// The app logs in itself, through the wire: it needs role, password and database in its
+    /// URL. Of the target only the address is used, and a Unix socket there must ask for a
+    /// password too. Nothing is encrypted: a client that insists on TLS cannot connect.
+    ///
+    /// A message is a statement that is executed, however it was sent. A held, cut or delayed
+    /// one has not reached the server in any part that locks or reads (it may be prepared);
+    /// a reply is held or lost as a whole, and where the app asked for the end of the
+    /// statement's own transaction in the same breath, that is over by then.
+    pub async fn postgres(
+        timeline: Timeline,
+        client: &str,
+        service: &str,
+        target: Target,
+    ) -> io::Result<Self> {
+        Self::start(timeline, client, service, move || {
+            let address = target.address.clone();
+            async move {
+                let (reader, writer) = proxy::connect(&address).await?;
+                Ok((postgres::Postgres::default(), reader, writer))
+            }
         })
     }
 
@@ -87,16 +108,30 @@ impl Wire {
         service: &str,
         upstream: SocketAddr,
     ) -> io::Result<Self> {
-        let (port, address, listener) = bind()?;
-        let shared = Shared::new(timeline, client, service, listener);
         let upstream = Address::Tcp(upstream);
-        let accepting = tokio::spawn(proxy::accept(Arc::clone(&shared), move || {
+        Self::start(timeline, client, service, move || {
             let upstream = upstream.clone();
             async move {
                 let (reader, writer) = proxy::connect(&upstream).await?;
                 Ok((http::Http::default(), reader, writer))
             }
-        }));
+        })
+    }
+
+    /// A wire whose connections to the service are opened so.
+    fn start<P, F>(
+        timeline: Timeline,
+        client: &str,
+        service: &str,
+        open: impl Fn() -> F + Send + 'static,
+    ) -> io::Result<Self>
+    where
+        P: Protocol,
+        F: Future<Output = io::Result<(P, proxy::Reader, proxy::Writer)>> + Send + 'static,
+    {
+        let (port, address, listener) = bind()?;
+        let shared = Shared::new(timeline, client, service, listener);
+        let accepting = tokio::spawn(proxy::accept(Arc::clone(&shared), open));
         Ok(Self {
             shared,
             address,

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
@@ -15,13 +15,17 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Address;
-use super::fault::{self, Action, Held};
-use super::message::{Message, ReplyKind};
+use super::fault::{self, Action};
 use super::outbox::Outbox;
-use super::protocol::{Protocol, Refusal, Request, Role};
+use super::protocol::{Protocol, Request, Role};
 use super::resp::Parsed;
+use super::session::{
+    Befalls, Fate, ReplyFault, Session, Waiting, befalls, keeps_back, locked, settle,
+};
 use super::shared::{Life, Shared};
 
+/// The longest reply that is held or lost as a whole; of a longer one it is what was there.
+const MOST_WITHHELD: usize = 64 * 1024 * 1024;
 /// How much is read at once.
 const CHUNK: usize = 64 * 1024;
 /// With less room than this a new chunk begins. Not sooner: a recorded message keeps the
@@ -93,12 +97,12 @@ where
 async fn connection<P: Protocol>(
     shared: &Shared,
     life: Life,
-    stream: TcpStream,
+    mut stream: TcpStream,
     opening: impl Future<Output = io::Result<(P, Reader, Writer)>>,
 ) {
     // Not worth losing the connection for.
     let _ = stream.set_nodelay(true);
-    let (protocol, from_server, to_server) = match opening.await {
+    let (mut protocol, from_server, to_server) = match opening.await {
         Ok(opened) => opened,
         Err(error) => {
             let line = shared.app_said("connect");
@@ -106,6 +110,10 @@ async fn connection<P: Protocol>(
             return;
         }
     };
+    let mut buffer = BytesMut::new();
+    if protocol.greet(&mut stream, &mut buffer).await.is_err() {
+        return;
+    }
     let (from_app, to_app) = stream.into_split();
     let session = Mutex::new(Session {
         protocol,
@@ -113,7 +121,7 @@ async fn connection<P: Protocol>(
         unanswered: watch::Sender::new(0),
     });
     let requests = async {
-        match requests(shared, life, &session, from_app, to_server).await {
+        match requests(shared, life, &session, buffer, from_app, to_server).await {
             // The app said all it had to say; the answers are still under way.
             Direction::Ended(_still_open) => std::future::pending().await,
             // What the app was told must not hang on how quick the server is: it hears the
@@ -126,34 +134,8 @@ async fn connection<P: Protocol>(
     };
     tokio::select! {
         () = requests => {}
-        () = replies(shared, &session, from_server, to_app) => {}
+        () = replies(shared, life, &session, from_server, to_app) => {}
     }
-}
-
-/// The protocol's state and the requests that wait for an answer, the oldest first.
-struct Session<P: Protocol> {
-    protocol: P,
-    waiting: VecDeque<Waiting<P::Expect>>,
-    /// How many there are, and those whose answer is just being passed on.
-    unanswered: watch::Sender<usize>,
-}
-
-struct Waiting<E> {
-    /// The message, if it is one.
-    id: Option<usize>,
-    expect: E,
-    refusal: Option<Refusal>,
-    /// What shall become of the reply, in order.
-    faults: Vec<ReplyFault>,
-}
-
-enum ReplyFault {
-    Hold(Held),
-    Drop,
-}
-
-fn locked<P: Protocol>(session: &Mutex<Session<P>>) -> MutexGuard<'_, Session<P>> {
-    session.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How a direction came to its end.
@@ -169,10 +151,10 @@ async fn requests<P: Protocol>(
     shared: &Shared,
     life: Life,
     session: &Mutex<Session<P>>,
+    mut buffer: BytesMut,
     mut from_app: impl AsyncRead + Unpin,
     to_server: Writer,
 ) -> Direction {
-    let mut buffer = BytesMut::new();
     let mut outbox = Outbox::new(to_server);
     loop {
         let parsed = locked(session).protocol.request(&mut buffer);
@@ -232,12 +214,19 @@ async fn receive<P: Protocol>(
         id = Some(received.id);
         if !received.actions.is_empty() {
             // What befalls this message is not to befall those before it.
+            before.put(request.urge);
             let _ = before.flush().await;
         }
         for action in received.actions {
             match action {
-                Action::Hold(held) => held.stand_still(received.message.clone()).await,
-                Action::Step(steps) => fault::step(&steps, received.message.clone()).await,
+                Action::Hold(held) => {
+                    held.stand_still(received.message.clone()).await;
+                    shared.went_on(received.id, fault::HELD);
+                }
+                Action::Step(steps) => {
+                    fault::step(&steps, received.message.clone()).await;
+                    shared.went_on(received.id, fault::HELD);
+                }
                 Action::Delay(time) => tokio::time::sleep(time).await,
                 Action::HoldReply(held) => faults.push(ReplyFault::Hold(held)),
                 Action::DropReply => faults.push(ReplyFault::Drop),
@@ -248,8 +237,16 @@ async fn receive<P: Protocol>(
             return None;
         }
     }
-    if let Some(expect) = request.expect {
+    if let Some(mut expect) = request.expect {
         // Before it is sent: the answer may be quicker than this task.
+        let passed_over = locked(session).protocol.passed_over(&mut expect);
+        if let Some(reply) = passed_over {
+            let of = id.and_then(|id| Some((id, shared.answered(id, reply)?)));
+            return match (Befalls { faults, of }).happen(shared).await {
+                Fate::PassedOn => Some(request.forward),
+                Fate::Lost => None,
+            };
+        }
         let mut session = locked(session);
         session
             .unanswered
@@ -266,12 +263,15 @@ async fn receive<P: Protocol>(
 
 async fn replies<P: Protocol>(
     shared: &Shared,
+    life: Life,
     session: &Mutex<Session<P>>,
     mut from_server: impl AsyncRead + Unpin,
     to_app: impl AsyncWrite + Unpin,
 ) {
     let mut buffer = BytesMut::new();
     let mut outbox = Outbox::new(to_app);
+    // What is there of a reply that a fault keeps back.
+    let mut withheld = BytesMut::new();
     let mut completed = 0;
     let mut ended = false;
     loop {
@@ -287,25 +287,39 @@ async fn replies<P: Protocol>(
             Parsed::Whole(answer) => {
                 let raw = match answer.role {
                     Role::Reply { reply, last } => {
-                        let (raw, faults, id) = settle(shared, session, answer.raw, reply, last);
-                        if !faults.is_empty() {
+                        let (raw, befalls) = settle(shared, session, answer.raw, reply, last);
+                        if !befalls.faults.is_empty() {
                             pass_on(session, &mut outbox, &mut completed).await;
                         }
                         completed += usize::from(last);
-                        for fault in faults {
-                            match (fault, &id) {
-                                (ReplyFault::Drop, _) => return,
-                                (ReplyFault::Hold(held), Some(message)) => {
-                                    held.stand_still(message.clone()).await;
-                                }
-                                (ReplyFault::Hold(_), None) => {}
-                            }
+                        if befalls.happen(shared).await == Fate::Lost {
+                            return;
                         }
+                        outbox.put(&withheld.split());
                         raw
                     }
-                    Role::Interim => answer.raw,
+                    Role::Part if keeps_back(session) => {
+                        withheld.extend_from_slice(&answer.raw);
+                        if withheld.len() > MOST_WITHHELD {
+                            pass_on(session, &mut outbox, &mut completed).await;
+                            if befalls(shared, session).happen(shared).await == Fate::Lost {
+                                return;
+                            }
+                            outbox.put(&withheld.split());
+                        }
+                        continue;
+                    }
+                    Role::Part | Role::Interim => answer.raw,
                     Role::Push(what) => {
                         shared.service_said(shared.timeline.in_words(&what));
+                        answer.raw
+                    }
+                    Role::Failed { kind, reply, last } => {
+                        shared.failed(life, kind, reply);
+                        if last {
+                            locked(session).waiting.pop_front();
+                            completed += 1;
+                        }
                         answer.raw
                     }
                 };
@@ -349,31 +363,6 @@ async fn pass_on<P: Protocol>(
             .unanswered
             .send_modify(|unanswered| *unanswered -= completed);
     }
-}
-
-/// Gives an answer to the oldest request. Returns what goes to the app, and what shall
-/// become of it.
-fn settle<P: Protocol>(
-    shared: &Shared,
-    session: &Mutex<Session<P>>,
-    raw: Bytes,
-    reply: ReplyKind,
-    last: bool,
-) -> (Bytes, Vec<ReplyFault>, Option<Message>) {
-    let mut session = locked(session);
-    let Some(oldest) = session.waiting.front_mut() else {
-        return (raw, Vec::new(), None);
-    };
-    let (raw, reply) = match oldest.refusal.take() {
-        Some(refusal) => (refusal.raw, refusal.reply),
-        None => (raw, reply),
-    };
-    let faults = std::mem::take(&mut oldest.faults);
-    let message = oldest.id.and_then(|id| shared.answered(id, reply));
-    if last {
-        session.waiting.pop_front();
-    }
-    (raw, faults, message)
 }
 
 fn make_room(buffer: &mut BytesMut) {

@@ -6,7 +6,7 @@ use std::io;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::RedisTarget;
+use super::Target;
 use super::command::{self, Commands};
 use super::message::{MessageKind, ReplyKind, Value};
 use super::protocol::{Answer, Protocol, Refusal, Request, Role};
@@ -43,12 +43,12 @@ pub(super) enum Expect {
 }
 
 impl Redis {
-    pub(super) fn new(target: &RedisTarget) -> Self {
+    pub(super) fn new(target: &Target) -> Self {
         Self {
             requests: Commands::default(),
             replies: Scanner::default(),
             ours: target.ours,
-            database: target.database,
+            database: target.redis_database(),
             silent: false,
             skip_next: false,
             subscriptions: Default::default(),
@@ -200,6 +200,7 @@ impl Protocol for Redis {
                 forward: command.raw,
                 expect: None,
                 refusal: None,
+                urge: b"",
             });
         }
         let reason = (!self.ours)
@@ -228,6 +229,7 @@ impl Protocol for Redis {
             forward,
             expect,
             refusal,
+            urge: b"",
         })
     }
 
@@ -250,7 +252,7 @@ impl Protocol for Redis {
 
 /// Logs in and selects the database, as the target says, before the app is heard.
 pub(super) async fn log_in(
-    target: &RedisTarget,
+    target: &Target,
     reader: &mut (impl AsyncRead + Unpin),
     writer: &mut (impl AsyncWrite + Unpin),
 ) -> io::Result<()> {
@@ -260,8 +262,8 @@ pub(super) async fn log_in(
         let words = ["AUTH".to_owned()].into_iter().chain(user);
         commands.push(words.chain([password.clone()]).collect());
     }
-    if target.database != 0 {
-        commands.push(vec!["SELECT".to_owned(), target.database.to_string()]);
+    if let Some(database) = &target.database {
+        commands.push(vec!["SELECT".to_owned(), database.clone()]);
     }
     let mut scanner = Scanner::default();
     let mut buffer = BytesMut::new();

@@ -84,6 +84,28 @@ impl Shared {
         })
     }
 
+    /// Enters a request that became a message only by its reply. No fault meets it.
+    pub(super) fn failed(&self, life: Life, kind: MessageKind, reply: ReplyKind) {
+        let mut state = self.state();
+        let line = self.app_said(self.timeline.in_words(&kind));
+        self.timeline.reply(line, self.timeline.in_words(&reply));
+        let at_ms = self.timeline.now_ms();
+        let message = Message {
+            at_ms,
+            client: self.client.clone(),
+            connection: life.connection,
+            kind,
+            reply: Some(Reply { at_ms, kind: reply }),
+        };
+        state.messages.push((message, line));
+    }
+
+    /// A request as it was entered.
+    pub(super) fn message(&self, id: usize) -> Option<Message> {
+        let state = self.state();
+        state.messages.get(id).map(|(message, _)| message.clone())
+    }
+
     /// Enters the reply to a request, of which the first counts.
     pub(super) fn answered(&self, id: usize, kind: ReplyKind) -> Option<Message> {
         let mut state = self.state();
@@ -96,6 +118,16 @@ impl Shared {
             });
         }
         Some(message.clone())
+    }
+
+    /// Says beside a message how long it stood still: its line stands where it was sent, and
+    /// an answer that came long after would seem to have come then.
+    pub(super) fn went_on(&self, id: usize, held: &str) {
+        if let Some((_, line)) = self.state().messages.get(id) {
+            let now = self.timeline.now_ms();
+            self.timeline
+                .note(*line, format!("{held} until {now:.1} ms"));
+        }
     }
 
     pub(super) fn lives(&self, life: Life) -> bool {

@@ -1,15 +1,15 @@
 //! A server that is not the lab's own.
 
-use labkit::wire::RedisTarget;
+use labkit::wire::Target;
 
 use crate::server::*;
 
 /// A server with a password, of which database 3 may be used.
 async fn precious() -> Server {
     let mut server = Server::with(&["--requirepass", "secret"]).await;
-    server.target = RedisTarget {
+    server.target = Target {
         password: Some("secret".to_owned()),
-        database: 3,
+        database: Some("3".to_owned()),
         ours: false,
         ..server.target
     };

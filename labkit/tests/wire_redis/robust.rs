@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use labkit::timeline::Timeline;
-use labkit::wire::{Address, RedisTarget, Wire};
+use labkit::wire::{Address, Target, Wire};
 use tokio::io::AsyncWriteExt;
 
 use crate::server::*;
@@ -97,13 +97,7 @@ async fn a_deep_nest_is_garbage_and_does_no_harm() {
 async fn a_server_that_is_not_there_is_said_on_the_timeline() {
     let timeline = Timeline::new();
     let folder = tempfile::tempdir().unwrap();
-    let target = RedisTarget {
-        address: Address::Unix(folder.path().join("none.sock")),
-        username: None,
-        password: None,
-        database: 0,
-        ours: true,
-    };
+    let target = Target::at(Address::Unix(folder.path().join("none.sock")));
     let wire = Wire::redis(timeline.clone(), "app", "redis", target)
         .await
         .unwrap();

@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use labkit::timeline::Timeline;
-use labkit::wire::{Address, Match, Message, RedisTarget, Wire};
+use labkit::wire::{Address, Match, Message, Target, Wire};
 use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 
 pub(crate) struct Server {
-    pub(crate) target: RedisTarget,
+    pub(crate) target: Target,
     _process: Child,
     _folder: TempDir,
 }
@@ -51,13 +51,7 @@ impl Server {
         // Read on, or a chatty server would stand still at a full pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
         Self {
-            target: RedisTarget {
-                address: Address::Unix(socket),
-                username: None,
-                password: None,
-                database: 0,
-                ours: true,
-            },
+            target: Target::at(Address::Unix(socket)),
             _process: process,
             _folder: folder,
         }
