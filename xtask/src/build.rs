@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context as _, bail};
 
-use crate::cargo::{self, Diagnostic};
+use crate::cargo::{self, Diagnostic, Output};
 use crate::checkout::{Checkout, lock};
 use crate::fault::{Fault, Whose};
-use crate::lab::{Exercise, Lab};
-use crate::provider::Notes;
-use crate::stage::{self, Staged};
+use crate::lab::{Bench, Exercise, Lab};
+use crate::provider::{Notes, Prepare};
+use crate::stage::{self, Profile, Staged};
 use crate::variant::{Files, Variant};
 
 /// What a check run needs.
@@ -23,10 +23,34 @@ pub(crate) struct Built {
     pub(crate) app: PathBuf,
     /// The checks, in the run folder.
     pub(crate) checks: PathBuf,
+    /// What fills the lab's databases, where it has something to put there.
+    pub(crate) prepare: Option<Prepare>,
     /// By exercise: why it does not compile.
     pub(crate) broken: BTreeMap<String, String>,
     /// The exercise files as they were laid over the lab, starters in place of broken ones.
     pub(crate) files: Files,
+}
+
+/// What judges, and what it judges on.
+#[derive(Clone, Debug)]
+pub(crate) struct Judge {
+    /// The checks, in the run folder.
+    pub(crate) checks: PathBuf,
+    /// What fills the lab's databases, where it has something to put there.
+    pub(crate) prepare: Option<Prepare>,
+}
+
+/// What a benchmark needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Benchmark {
+    /// The program that measures, in the run folder.
+    pub(crate) program: PathBuf,
+    /// What fills the lab's databases, where it has something to put there.
+    pub(crate) prepare: Option<Prepare>,
+    /// The apps, in the order in which they were asked for.
+    pub(crate) apps: Vec<PathBuf>,
+    /// By exercise: why it does not compile; its starter stands in.
+    pub(crate) broken: BTreeMap<String, String>,
 }
 
 /// Builds the checks and the app of `variant`, and copies both into `run`.
@@ -41,23 +65,57 @@ pub(crate) fn build(
     if matches!(variant, Variant::Working) && files.refused.is_empty() {
         return in_place(checkout, lab, files, run, notes);
     }
-    let checks = checks(checkout, lab, run, notes)?;
-    app(checkout, lab, files, &checks, run, notes)
+    let judge = judge(checkout, lab, run, notes)?;
+    app(checkout, lab, files, &judge, run, notes)
 }
 
-/// The checks alone: an author's proof needs them once for many variants.
-pub(crate) fn checks(
+/// The checks and what they need, alone: an author's proof needs them once for many variants.
+pub(crate) fn judge(
     checkout: &Checkout,
     lab: &Lab,
     run: &Path,
     notes: &dyn Notes,
-) -> anyhow::Result<PathBuf> {
+) -> anyhow::Result<Judge> {
     let _turn = turn(checkout, notes)?;
     let output = cargo::build(checkout, &packages(lab, false), notes)?;
     if let Some(error) = output.errors.first() {
         bail!(course_fault("the checks do not compile", error));
     }
-    into_run(output.executable("checks")?, run, "checks")
+    judge_of(lab, &output, run)
+}
+
+/// What fills the lab's databases, where it has something to put there.
+pub(crate) fn prepare(
+    checkout: &Checkout,
+    lab: &Lab,
+    run: &Path,
+    notes: &dyn Notes,
+) -> anyhow::Result<Option<Prepare>> {
+    match prepare_of(lab) {
+        Some(_) => Ok(judge(checkout, lab, run, notes)?.prepare),
+        None => Ok(None),
+    }
+}
+
+fn judge_of(lab: &Lab, output: &Output, run: &Path) -> anyhow::Result<Judge> {
+    Ok(Judge {
+        checks: into_run(output.executable("checks")?, run, "checks")?,
+        prepare: match prepare_of(lab) {
+            Some(name) => {
+                let program = into_run(output.executable(&name)?, run, "prepare")?;
+                Some(Prepare::of(program)?)
+            }
+            None => None,
+        },
+    })
+}
+
+/// The program of a lab's checks that fills its databases, where there is one. The lab's name
+/// is part of its own: cargo documents no two programs of one name in a workspace.
+fn prepare_of(lab: &Lab) -> Option<String> {
+    let name = format!("{}-prepare", lab.name);
+    let source = lab.folder.join(format!("checks/src/bin/{name}.rs"));
+    source.is_file().then_some(name)
 }
 
 /// The app with `files` laid over the pristine lab.
@@ -65,17 +123,56 @@ pub(crate) fn app(
     checkout: &Checkout,
     lab: &Lab,
     mut files: Files,
-    checks: &Path,
+    judge: &Judge,
     run: &Path,
     notes: &dyn Notes,
 ) -> anyhow::Result<Built> {
     let mut broken = files.refused.clone();
-    let app = staged(checkout, lab, &mut files, &mut broken, notes)?;
+    let app = staged(checkout, lab, &mut files, &mut broken, Profile::Dev, notes)?;
     Ok(Built {
         app: into_run(&app, run, "app")?,
-        checks: checks.to_owned(),
+        checks: judge.checks.clone(),
+        prepare: judge.prepare.clone(),
         broken,
         files,
+    })
+}
+
+/// A benchmark of the lab, and what it compares: each of these apps, as production runs them.
+pub(crate) fn benchmark(
+    checkout: &Checkout,
+    lab: &Lab,
+    bench: &Bench,
+    variants: &[Variant],
+    run: &Path,
+    notes: &dyn Notes,
+) -> anyhow::Result<Benchmark> {
+    let turn = turn(checkout, notes)?;
+    let arguments = [
+        "--release".to_owned(),
+        format!("--package={}-bench", lab.name),
+        format!("--bench={}", bench.target),
+    ];
+    let output = cargo::build(checkout, &arguments, notes)?;
+    if let Some(error) = output.errors.first() {
+        bail!(course_fault("the benchmark does not compile", error));
+    }
+    let program = into_run(output.executable(&bench.target)?, run, "bench")?;
+    drop(turn);
+    let mut apps = Vec::new();
+    let mut broken = BTreeMap::new();
+    for variant in variants {
+        let mut files = variant.files(lab)?;
+        let mut own = files.refused.clone();
+        let app = staged(checkout, lab, &mut files, &mut own, Profile::Release, notes)?;
+        apps.push(into_run(&app, run, "app")?);
+        broken.append(&mut own);
+    }
+    Ok(Benchmark {
+        program,
+        prepare: prepare(checkout, lab, run, notes)?,
+        apps,
+        broken,
     })
 }
 
@@ -91,21 +188,24 @@ fn in_place(
     let turn = turn(checkout, notes)?;
     let output = cargo::build(checkout, &packages(lab, true), notes)?;
     if output.errors.is_empty() {
+        let judge = judge_of(lab, &output, run)?;
         return Ok(Built {
             app: into_run(output.executable(&lab.name)?, run, "app")?,
-            checks: into_run(output.executable("checks")?, run, "checks")?,
+            checks: judge.checks,
+            prepare: judge.prepare,
             broken: BTreeMap::new(),
             files,
         });
     }
     drop(turn);
-    let checks = self::checks(checkout, lab, run, notes)?;
+    let judge = judge(checkout, lab, run, notes)?;
     let mut broken = BTreeMap::new();
     blame(lab, &output.errors, &mut files, &mut broken)?;
-    let app = staged(checkout, lab, &mut files, &mut broken, notes)?;
+    let app = staged(checkout, lab, &mut files, &mut broken, Profile::Dev, notes)?;
     Ok(Built {
         app: into_run(&app, run, "app")?,
-        checks,
+        checks: judge.checks,
+        prepare: judge.prepare,
         broken,
         files,
     })
@@ -135,6 +235,7 @@ fn packages(lab: &Lab, with_app: bool) -> Vec<String> {
         format!("--package={}-checks", lab.name),
         "--test=checks".to_owned(),
     ];
+    arguments.extend(prepare_of(lab).map(|name| format!("--bin={name}")));
     if with_app {
         arguments.push(format!("--bin={}", lab.name));
     }
@@ -147,11 +248,12 @@ fn staged(
     lab: &Lab,
     files: &mut Files,
     broken: &mut BTreeMap<String, String>,
+    profile: Profile,
     notes: &dyn Notes,
 ) -> anyhow::Result<PathBuf> {
     // Each round takes at least one exercise out.
     for _ in 0..=lab.manifest.exercises.len() {
-        match stage::build(checkout, lab, files, notes)? {
+        match stage::build(checkout, lab, files, profile, notes)? {
             Staged::Built(app) => return Ok(app),
             Staged::Broken(errors) => blame(lab, &errors, files, broken)?,
             Staged::Reaches(strangers) => {

@@ -18,6 +18,14 @@ pub(crate) struct Cli {
 /// One verb, one file in `cmd/`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    /// Begin here: a guess, a measurement, one call, and the measurement again
+    Start {
+        /// A lab; without one, the first that has a beginning
+        lab: Option<String>,
+        /// Where services come from
+        #[arg(long, value_enum, default_value_t)]
+        services: Choice,
+    },
     /// Run the checks of a lab, or of one exercise, against your code
     Check(Check),
     /// Check after every save, and keep the finding on the screen
@@ -30,6 +38,17 @@ pub(crate) enum Verb {
         /// Where random data comes from
         #[arg(long, value_name = "S")]
         seed: Option<u64>,
+    },
+    /// Start your service with everything around it, to play with, and show every message
+    Run {
+        /// A lab
+        lab: String,
+        /// The reference instead of your files
+        #[arg(long)]
+        solution: bool,
+        /// Where services come from
+        #[arg(long, value_enum, default_value_t)]
+        services: Choice,
     },
     /// Show the next exercise that has not passed, as its brief puts it
     Next {
@@ -61,6 +80,14 @@ pub(crate) enum Verb {
         /// Do not ask
         #[arg(long)]
         yes: bool,
+    },
+    /// Measure your code against the reference and against doing without, with criterion
+    Bench {
+        /// A lab
+        lab: String,
+        /// Where services come from
+        #[arg(long, value_enum, default_value_t)]
+        services: Choice,
     },
     /// Write the last attempt at a lab as a page for a browser
     Report {
@@ -166,6 +193,9 @@ impl Verb {
             self,
             Self::Check(_)
                 | Self::Watch { .. }
+                | Self::Start { .. }
+                | Self::Bench { .. }
+                | Self::Run { .. }
                 | Self::Verify(_)
                 | Self::Up { .. }
                 | Self::Doctor { .. }

@@ -114,6 +114,7 @@ fn verdict(
     report.finding = record.finding;
     report.reason = report.reason.or(record.reason);
     report.todo = record.todo;
+    report.measured = record.measured;
     report.timeline = record.timeline;
     if !passed {
         report.logs = record.logs;

@@ -45,9 +45,9 @@ const EXIT_PANICKED: i32 = 101;
 /// a little later all the same: so long after the end of a run it is looked for.
 const LATE_CONTAINERS: [Duration; 4] = [
     Duration::from_secs(1),
-    Duration::from_secs(3),
-    Duration::from_secs(6),
-    Duration::from_secs(10),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(7),
 ];
 
 /// Keeps `xtask runner ARGS`. Only the front starts this: its stdin is their link.

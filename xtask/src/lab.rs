@@ -10,9 +10,13 @@ use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
 use crate::fault::{Fault, Whose};
+use crate::services;
 
 /// The newest `lab.toml` that this runner reads.
 const FORMAT_VERSION: u32 = 1;
+
+/// Marks the line of an unfinished file below which the call is missing.
+pub(crate) const HERE: &str = "HERE";
 
 /// A lab on disk.
 #[derive(Clone, Debug)]
@@ -45,6 +49,12 @@ pub(crate) struct Manifest {
     /// Real services that the checks need.
     #[serde(default)]
     pub(crate) services: Vec<String>,
+    /// The first quarter of an hour: `cargo xtask start`.
+    #[serde(default)]
+    pub(crate) start: Option<Start>,
+    /// What `cargo xtask bench` measures.
+    #[serde(default)]
+    pub(crate) bench: Option<Bench>,
     /// In the order in which they are best solved.
     #[serde(default, rename = "exercise")]
     pub(crate) exercises: Vec<Exercise>,
@@ -69,6 +79,47 @@ pub(crate) struct Exercise {
     /// The one of `files` that its service is started with.
     #[serde(default)]
     pub(crate) config: Option<PathBuf>,
+    /// The number that a learner guesses before the first check.
+    #[serde(default)]
+    pub(crate) predict: Option<Predict>,
+}
+
+/// The first win: a shop that wants one call, and a number that shows it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Start {
+    /// The exercise that begins so; it has one file, and a number to guess.
+    pub(crate) exercise: String,
+    /// What is laid over its starter: complete but for the call, with a line that says `HERE`.
+    pub(crate) unfinished: PathBuf,
+    /// What the learner meets.
+    pub(crate) story: String,
+    /// What is missing below the line that says `HERE`.
+    pub(crate) call: String,
+    /// What was learned.
+    pub(crate) moral: String,
+}
+
+/// A benchmark: the package `LAB-bench`, and `bench/baseline/`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Bench {
+    /// The `[[bench]]` of that package.
+    pub(crate) target: String,
+    /// What the baseline is called: `no cache`.
+    pub(crate) baseline: String,
+    /// What has to be known to read the figures.
+    pub(crate) about: String,
+}
+
+/// A number to guess, and the check that measures it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Predict {
+    /// What is asked: "How often is the catalogue asked?"
+    pub(crate) question: String,
+    /// The check of this exercise that measures it, by its function's name.
+    pub(crate) check: String,
 }
 
 impl Exercise {
@@ -79,6 +130,42 @@ impl Exercise {
 }
 
 impl Lab {
+    /// The exercise that the first win belongs to, and its one file.
+    pub(crate) fn begun_by(&self, start: &Start) -> anyhow::Result<(&Exercise, &Path)> {
+        let exercise = self.exercise(&start.exercise)?;
+        match (exercise.files.as_slice(), &exercise.predict) {
+            ([file], Some(_)) => Ok((exercise, file)),
+            _ => bail!(Fault::new(
+                Whose::Lab,
+                format!(
+                    "labs/{}/lab.toml: [start] wants an exercise with one file and a `predict`",
+                    self.name
+                ),
+                "CONTRIBUTING.md, \"Write a lab\", describes the file"
+            )),
+        }
+    }
+
+    /// The file of the first win: as the learner meets it, or with the call in its place.
+    pub(crate) fn started(&self, start: &Start, done: bool) -> anyhow::Result<String> {
+        let path = self.folder.join(&start.unfinished);
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        let Some(here) = text.lines().find(|line| line.contains(HERE)) else {
+            bail!(Fault::new(
+                Whose::Lab,
+                format!("{} has no line that says {HERE}", path.display()),
+                "CONTRIBUTING.md, \"Write a lab\", describes the file"
+            ));
+        };
+        if !done {
+            return Ok(text);
+        }
+        let indent: String = here.chars().take_while(|c| c.is_whitespace()).collect();
+        let call = textwrap::indent(&start.call, &indent);
+        Ok(text.replacen(here, &format!("{here}\n{call}"), 1))
+    }
+
     /// The exercise of that id; the nearest one is suggested where there is none.
     pub(crate) fn exercise(&self, id: &str) -> anyhow::Result<&Exercise> {
         if let Some(found) = self.manifest.exercises.iter().find(|e| e.id == id) {
@@ -259,6 +346,10 @@ fn faults(manifest: &Manifest) -> Vec<String> {
             .is_some_and(|config| !exercise.files.contains(config))
         {
             faults.push(format!("`{id}`: config is none of its files"));
+        }
+        let mut services = manifest.services.iter().filter_map(|it| services::find(it));
+        if exercise.config.is_some() && !services.any(|service| service.config.is_some()) {
+            faults.push(format!("`{id}`: no service of this lab takes a config"));
         }
         if !(1..=5).contains(&exercise.level) {
             faults.push(format!("`{id}`: level must be 1 to 5"));

@@ -19,6 +19,7 @@ mod lab;
 mod lab_hash;
 mod mutant;
 mod pool;
+mod predict;
 mod progress;
 mod proof;
 mod provider;
@@ -49,15 +50,17 @@ fn main() -> ExitCode {
             Ok(()) => parsed(rest, |verb, _| cmd::run(verb)),
             Err(error) => conclude(Err(error.into())),
         },
-        _ => parsed(
-            arguments.get(1..).unwrap_or_default(),
-            |verb, arguments| match &verb {
+        _ => parsed(arguments.get(1..).unwrap_or_default(), |verb, arguments| {
+            if let Some(verb) = &verb {
+                predict::ask_before(verb);
+            }
+            match &verb {
                 Some(Verb::Up { .. }) => front::run_until_stdin_ends(arguments),
-                Some(Verb::Watch { .. }) => front::run_on_terminal(arguments),
+                Some(Verb::Watch { .. } | Verb::Start { .. }) => front::run_on_terminal(arguments),
                 Some(verb) if verb.needs_keeper() => front::run(arguments),
                 _ => cmd::run(verb),
-            },
-        ),
+            }
+        }),
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct Mutant {
     pub(crate) why: String,
     /// Exactly the checks that fail: `cache_aside::a_cached_product_expires`.
     pub(crate) caught_by: BTreeSet<String>,
+    /// Checks that may fail as well: what is wrong shows there only in some of the runs.
+    pub(crate) by_chance: BTreeSet<String>,
     /// Part of the message that each of them gives.
     pub(crate) says: String,
     patch: String,
@@ -72,13 +74,15 @@ impl Mutant {
                 .filter(|value| !value.is_empty())
                 .ok_or_else(|| anyhow!("the head has no `{key}:`"))
         };
+        let checks = |list: &str| {
+            let names = list.split(',').map(|check| check.trim().to_owned());
+            names.collect::<BTreeSet<String>>()
+        };
         Ok(Self {
             name: name.to_owned(),
             why: field("why")?,
-            caught_by: field("caught-by")?
-                .split(',')
-                .map(|check| check.trim().to_owned())
-                .collect(),
+            caught_by: checks(&field("caught-by")?),
+            by_chance: field("by-chance").map_or_else(|_| BTreeSet::new(), |list| checks(&list)),
             says: field("says")?,
             patch: patch.to_owned(),
         })

@@ -1,17 +1,17 @@
 //! The services of one run: found once, leased to one check at a time, emptied between.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use futures_util::future::join_all;
-use labkit::wire::RedisTarget;
 use tokio::sync::Mutex;
 
 use crate::checkout::Checkout;
+use crate::fault::{Fault, Whose};
 use crate::lab::Lab;
-use crate::provider::{self, Choice, Instance, Notes, Provider, RunFolder, StartError};
+use crate::provider::{self, Choice, Instance, Notes, Prepare, Provider, RunFolder, StartError};
 use crate::report::ServiceUsed;
-use crate::services;
+use crate::services::{self, Target};
 
 /// All services of a lab.
 pub(crate) struct Pool {
@@ -25,10 +25,11 @@ struct Source {
 }
 
 /// What a check is given for as long as it runs.
+#[derive(Default)]
 pub(crate) struct Lease {
     instances: BTreeMap<String, Instance>,
     /// Started with the learner's configuration: used once, then stopped.
-    configured: bool,
+    configured: BTreeSet<String>,
 }
 
 /// Why a check cannot be given its services.
@@ -37,6 +38,39 @@ pub(crate) enum Refusal {
     Config(String),
     /// A service cannot be had.
     Unavailable(String),
+    /// The lab's `prepare` failed, and what it said.
+    Unprepared(String),
+}
+
+impl Refusal {
+    /// What is to be told of it.
+    pub(crate) fn words(self) -> String {
+        match self {
+            Self::Unavailable(reason) => reason,
+            _ => self.into_fault().what,
+        }
+    }
+
+    /// For a verb that has no verdict to put it into.
+    pub(crate) fn into_fault(self) -> Fault {
+        match self {
+            Self::Unavailable(reason) => Fault::new(
+                Whose::Machine,
+                reason,
+                "`cargo xtask doctor` says what each provider needs",
+            ),
+            Self::Config(words) => Fault::new(
+                Whose::Lab,
+                format!("the server refused the reference's configuration: {words}"),
+                "`cargo xtask verify` proves a lab",
+            ),
+            Self::Unprepared(words) => Fault::new(
+                Whose::Lab,
+                format!("the lab's data cannot be made, its `prepare` failed: {words}"),
+                "checks/src/bin/ of the lab holds it; CONTRIBUTING.md, \"Data\"",
+            ),
+        }
+    }
 }
 
 impl Pool {
@@ -89,45 +123,51 @@ impl Pool {
             .collect()
     }
 
-    /// Whether checks must take turns: a server that is not ours is there once.
+    /// Whether checks must take turns.
     pub(crate) fn is_shared(&self) -> bool {
         self.services
             .values()
             .filter_map(|source| source.provider.as_ref().ok())
-            .any(|provider| provider.name() == "external")
+            .any(Provider::is_shared)
     }
 
-    /// One server of each service; with `config`, started with that file.
-    pub(crate) async fn lease(&self, config: Option<&Path>) -> Result<Lease, Refusal> {
-        let mut instances = BTreeMap::new();
+    /// Of each service what one check is given: a server or a database of its own. With
+    /// `config` the server that takes one is started with that file; with `prepare` a
+    /// database is as that leaves it.
+    pub(crate) async fn lease(
+        &self,
+        config: Option<&Path>,
+        prepare: Option<&Prepare>,
+        notes: &dyn Notes,
+    ) -> Result<Lease, Refusal> {
+        let mut lease = Lease::default();
         for (name, source) in &self.services {
-            let provider = source
-                .provider
-                .as_ref()
-                .map_err(|reason| Refusal::Unavailable(reason.clone()))?;
-            let idle = match config {
-                Some(_) => None,
-                None => source.idle.lock().await.pop(),
-            };
-            let instance = match idle {
-                Some(instance) => instance,
-                None => provider.start(config).await.map_err(|error| match error {
-                    StartError::Refused { words } => Refusal::Config(words),
-                    StartError::Unavailable(reason) => Refusal::Unavailable(reason),
-                })?,
-            };
-            instances.insert(name.clone(), instance);
+            match source.lease(config, prepare, notes).await {
+                Ok((instance, configured)) => {
+                    if configured {
+                        lease.configured.insert(name.clone());
+                    }
+                    lease.instances.insert(name.clone(), instance);
+                }
+                Err(error) => {
+                    // What was leased before it is others' to use.
+                    self.give_back(lease, notes).await;
+                    return Err(match error {
+                        StartError::Refused { words } => Refusal::Config(words),
+                        StartError::Unavailable(reason) => Refusal::Unavailable(reason),
+                        StartError::Unprepared(words) => Refusal::Unprepared(words),
+                    });
+                }
+            }
         }
-        Ok(Lease {
-            instances,
-            configured: config.is_some(),
-        })
+        Ok(lease)
     }
 
     /// Takes a lease back. A server that cannot be emptied is not used again.
     pub(crate) async fn give_back(&self, lease: Lease, notes: &dyn Notes) {
         for (name, instance) in lease.instances {
-            let emptied = !lease.configured && instance.empty().await.is_ok();
+            let again = !lease.configured.contains(&name) && !instance.is_used_up();
+            let emptied = again && instance.empty().await.is_ok();
             if emptied && let Some(source) = self.services.get(&name) {
                 source.idle.lock().await.push(instance);
             } else if let Err(error) = instance.stop().await {
@@ -139,6 +179,9 @@ impl Pool {
     /// Lets go of idle servers that do not answer any more.
     pub(crate) async fn refresh(&self) {
         for source in self.services.values() {
+            if let Ok(provider) = &source.provider {
+                provider.refresh().await;
+            }
             let mut idle = source.idle.lock().await;
             for instance in std::mem::take(&mut *idle) {
                 if instance.empty().await.is_ok() {
@@ -168,9 +211,32 @@ impl Pool {
     }
 }
 
+impl Source {
+    /// What one check is given, and whether it was started with `config`.
+    async fn lease(
+        &self,
+        config: Option<&Path>,
+        prepare: Option<&Prepare>,
+        notes: &dyn Notes,
+    ) -> Result<(Instance, bool), StartError> {
+        let provider = self.provider.as_ref();
+        let provider = provider.map_err(|reason| StartError::Unavailable(reason.clone()))?;
+        let config = config.filter(|_| provider.takes_a_configuration());
+        let idle = match config {
+            Some(_) => None,
+            None => self.idle.lock().await.pop(),
+        };
+        let instance = match idle {
+            Some(instance) => instance,
+            None => provider.start(config, prepare, notes).await?,
+        };
+        Ok((instance, config.is_some()))
+    }
+}
+
 impl Lease {
     /// Where the leased servers are.
-    pub(crate) fn targets(&self) -> BTreeMap<String, RedisTarget> {
+    pub(crate) fn targets(&self) -> BTreeMap<String, Target> {
         self.instances
             .iter()
             .map(|(name, instance)| (name.clone(), instance.target().clone()))

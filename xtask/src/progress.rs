@@ -37,6 +37,12 @@ pub(crate) struct LabProgress {
     /// Exercises whose solution was looked at before they passed.
     #[serde(default)]
     pub(crate) peeked: BTreeSet<String>,
+    /// By exercise: the number that was guessed; none where nothing was.
+    #[serde(default)]
+    pub(crate) guesses: BTreeMap<String, Option<u64>>,
+    /// Exercises whose guess was shown beside what was measured.
+    #[serde(default)]
+    pub(crate) told: BTreeSet<String>,
     /// By day (UTC): how often the checks were run.
     #[serde(default)]
     pub(crate) attempts: BTreeMap<String, u32>,
@@ -95,17 +101,27 @@ fn set_aside(path: &Path) -> io::Result<PathBuf> {
     Ok(aside)
 }
 
-/// Reads, changes and writes it, alone among runs. Progress is never worth a failed run:
-/// where it cannot be written, that is said and the verdict stands.
-pub(crate) fn change(checkout: &Checkout, notes: &dyn Notes, change: impl FnOnce(&mut Progress)) {
-    let written = (|| -> anyhow::Result<()> {
-        fs::create_dir_all(checkout.state())?;
-        let _turn = lock(&checkout.state().join("lock"), || {})?;
-        let mut progress = read_or_set_aside(checkout, notes)?;
-        progress.format_version = FORMAT_VERSION;
-        change(&mut progress);
+/// Reads, changes and writes it, alone among runs; gives back what it then is. Progress is
+/// never worth a failed run: where it cannot be written, that is said and the verdict stands.
+pub(crate) fn change(
+    checkout: &Checkout,
+    notes: &dyn Notes,
+    change: impl FnOnce(&mut Progress),
+) -> Progress {
+    let turn = fs::create_dir_all(checkout.state())
+        .map_err(anyhow::Error::from)
+        .and_then(|()| lock(&checkout.state().join("lock"), || {}));
+    // What cannot be read and not be set aside is not written over.
+    let (mut progress, readable) = match read_or_set_aside(checkout, notes) {
+        Ok(progress) => (progress, Ok(())),
+        Err(error) => (Progress::default(), Err(error)),
+    };
+    progress.format_version = FORMAT_VERSION;
+    change(&mut progress);
+    let written = turn.and_then(|_turn| {
+        readable?;
         write(&file(checkout), &progress)
-    })();
+    });
     if let Err(error) = written {
         let fault = Fault::new(
             Whose::Machine,
@@ -114,6 +130,7 @@ pub(crate) fn change(checkout: &Checkout, notes: &dyn Notes, change: impl FnOnce
         );
         notes.note(&format!("{fault}\n\nhint: {}", fault.hint));
     }
+    progress
 }
 
 /// The whole file or the old one: written beside it, flushed to the disk, renamed.
@@ -208,6 +225,15 @@ impl LabProgress {
         for (_, check) in own {
             check.last = now;
         }
+    }
+
+    /// Whether one of its checks was ever run; a starter that was left alone is not run.
+    pub(crate) fn has_been_judged(&self, id: &str) -> bool {
+        let prefix = format!("{id}/");
+        self.checks.iter().any(|(name, check)| {
+            name.starts_with(&prefix)
+                && (check.first_passed.is_some() || check.last != Some(Status::NotStarted))
+        })
     }
 
     /// How an exercise stood when its checks were last run; none if they never were.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -98,9 +99,16 @@ impl Proofs {
             stress: options.stress,
         };
         self.known.insert(self.key(&subject), strength);
-        let fresh = self.file.with_extension("new");
-        fs::write(&fresh, serde_json::to_vec(&self.known)?).context("keeping a proof")?;
-        fs::rename(&fresh, &self.file).context("keeping a proof")
+        self.write().context("keeping a proof")
+    }
+
+    /// The whole file or the old one, also where two runs keep proofs at once.
+    fn write(&self) -> anyhow::Result<()> {
+        let folder = self.file.parent().context("a file in no folder")?;
+        let mut fresh = tempfile::NamedTempFile::new_in(folder)?;
+        fresh.write_all(&serde_json::to_vec(&self.known)?)?;
+        fresh.persist(&self.file)?;
+        Ok(())
     }
 
     fn key(&self, subject: &Subject<'_>) -> String {

@@ -9,12 +9,13 @@ use std::fs;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, bail};
 use futures_util::StreamExt as _;
 use labkit::assignment::Assignment;
 use labkit::finding::Finding;
+use labkit::play;
 use nix::unistd::geteuid;
 
 use crate::build::Built;
@@ -24,7 +25,7 @@ use crate::judge;
 use crate::lab::{Exercise, Lab};
 use crate::pool::{Lease, Pool, Refusal};
 use crate::provider::{Choice, RunFolder};
-use crate::report::{CheckReport, ExerciseReport, Report, Reporter, Status};
+use crate::report::{CheckReport, ExerciseReport, Report, Reporter, Status, words};
 use crate::variant::Variant;
 
 pub(crate) use round::Building;
@@ -134,8 +135,15 @@ pub(crate) async fn judge_all(session: &Session<'_>) -> anyhow::Result<Vec<Exerc
             (e, c, round, name)
         })
         .collect();
+    // In the order in which they began.
+    let under_way = Mutex::new(Vec::new());
+    let under_way = &under_way;
     let mut results =
         futures_util::stream::iter(planned.into_iter().map(|(e, c, round, name)| async move {
+            under_way
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push((e, c));
             let seed = plan.seed.wrapping_add(u64::from(round));
             let exercise = lab
                 .manifest
@@ -149,7 +157,14 @@ pub(crate) async fn judge_all(session: &Session<'_>) -> anyhow::Result<Vec<Exerc
     while let Some((e, c, result)) = results.next().await {
         merge(&mut exercises[e].checks[c], result?);
         done += 1;
-        reporter.advance(done, of);
+        let current = {
+            let mut under_way = under_way.lock().unwrap_or_else(PoisonError::into_inner);
+            let ended = under_way.iter().position(|check| *check == (e, c));
+            ended.map(|ended| under_way.remove(ended));
+            under_way.first().copied()
+        };
+        let current = current.map(|(e, c)| words::sentence(&exercises[e].checks[c].name));
+        reporter.advance(done, of, current.as_deref());
         if let Some(count) = left.get_mut(&e) {
             *count -= 1;
             if *count == 0 {
@@ -206,14 +221,15 @@ async fn judge_one(
         }
         None => None,
     };
-    let lease = match pool
-        .lease(config.as_ref().map(|(path, _)| path.as_path()))
-        .await
-    {
+    let path = config.as_ref().map(|(path, _)| path.as_path());
+    let lease = match pool.lease(path, built.prepare.as_ref(), reporter).await {
         Ok(lease) => lease,
-        Err(refusal) => return Ok(refused(name, refusal, config.map(|(_, file)| file))),
+        Err(refusal) => return refused(name, refusal, config.map(|(_, file)| file)),
     };
-    let assignment = assignment(session, &lease, &own, seed);
+    let assignment = Assignment {
+        long_values: plan.long_values,
+        ..assignment(built, &lease, &own, seed)
+    };
     let rule = plan.variant.may_reach_todo();
     let result = judge::run(&built.checks, name, &assignment, rule).await;
     pool.give_back(lease, reporter).await;
@@ -222,14 +238,16 @@ async fn judge_one(
     result
 }
 
-fn assignment(session: &Session<'_>, lease: &Lease, folder: &Path, seed: u64) -> Assignment {
+/// What a check is given: the app, the servers of a lease, a folder of its own.
+pub(crate) fn assignment(built: &Built, lease: &Lease, folder: &Path, seed: u64) -> Assignment {
     Assignment {
         seed,
-        app: session.built.app.clone(),
+        app: built.app.clone(),
         app_uid: app_uid(),
         folder: folder.to_owned(),
         services: lease.targets(),
-        long_values: session.plan.long_values,
+        long_values: false,
+        echo: false,
         record: true,
     }
 }
@@ -240,7 +258,7 @@ pub(crate) fn app_uid() -> Option<u32> {
 }
 
 /// A folder that one check and its apps have to themselves.
-fn check_folder(folder: &RunFolder) -> anyhow::Result<PathBuf> {
+pub(crate) fn check_folder(folder: &RunFolder) -> anyhow::Result<PathBuf> {
     let own = tempfile::Builder::new()
         .prefix("check-")
         .tempdir_in(folder.path())
@@ -252,9 +270,11 @@ fn check_folder(folder: &RunFolder) -> anyhow::Result<PathBuf> {
     Ok(own)
 }
 
-fn refused(name: &str, refusal: Refusal, file: Option<&PathBuf>) -> CheckReport {
+fn refused(name: &str, refusal: Refusal, file: Option<&PathBuf>) -> anyhow::Result<CheckReport> {
     let name = judge::short_name(name);
-    match refusal {
+    Ok(match refusal {
+        // The same for all checks: told once, and no verdict is to be had.
+        Refusal::Unprepared(_) => bail!(refusal.into_fault()),
         Refusal::Unavailable(reason) => {
             let mut report = CheckReport::unrun(name, Status::Unavailable);
             report.reason = Some(reason);
@@ -271,7 +291,7 @@ fn refused(name: &str, refusal: Refusal, file: Option<&PathBuf>) -> CheckReport 
             });
             report
         }
-    }
+    })
 }
 
 /// The worst run decides, and with it its finding.
@@ -307,21 +327,15 @@ fn blank(lab: &Lab, exercise: &Exercise, built: &Built) -> ExerciseReport {
         points: exercise.points,
         compile_error: built.broken.get(&exercise.id).cloned(),
         files: exercise.files.iter().map(|file| lab.shown(file)).collect(),
+        prediction: None,
         checks: Vec::new(),
     }
 }
 
 /// The names of all checks in the binary: libtest is asked, nothing lists them twice.
 pub(crate) fn list(checks: &Path) -> anyhow::Result<Vec<String>> {
-    let output = Command::new(checks)
-        .args(["--list", "--format", "terse"])
-        .output()
-        .context("asking for the names of the checks")?;
-    let names: Vec<String> = String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| line.strip_suffix(": test"))
-        .map(str::to_owned)
-        .collect();
+    let mut names = tests(checks)?;
+    names.retain(|name| name != play::NAME);
     if names.is_empty() {
         bail!(Fault::new(
             Whose::Lab,
@@ -330,6 +344,21 @@ pub(crate) fn list(checks: &Path) -> anyhow::Result<Vec<String>> {
         ));
     }
     Ok(names)
+}
+
+/// Whether the lab's service can be played with.
+pub(crate) fn has_playground(checks: &Path) -> anyhow::Result<bool> {
+    Ok(tests(checks)?.iter().any(|name| name == play::NAME))
+}
+
+fn tests(checks: &Path) -> anyhow::Result<Vec<String>> {
+    let output = Command::new(checks)
+        .args(["--list", "--format", "terse"])
+        .output()
+        .context("asking for the names of the checks")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let names = text.lines().filter_map(|line| line.strip_suffix(": test"));
+    Ok(names.map(str::to_owned).collect())
 }
 
 /// The checks of an exercise as their author ordered them; libtest sorts by name.

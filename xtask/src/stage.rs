@@ -20,12 +20,13 @@ use crate::provider::Notes;
 use crate::variant::Files;
 
 /// What of a lab's folder is no part of its app.
-const NOT_THE_APP: [&str; 6] = [
+const NOT_THE_APP: [&str; 7] = [
     "solution",
     "alternatives",
     "mutants",
     "checks",
     "bench",
+    "start",
     "target",
 ];
 
@@ -42,11 +43,21 @@ pub(crate) enum Staged {
     Reaches(BTreeSet<PathBuf>),
 }
 
+/// How an app is compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// For checks: quickly.
+    Dev,
+    /// For a benchmark: as production runs it.
+    Release,
+}
+
 /// Builds the lab's app with `files` laid over it.
 pub(crate) fn build(
     checkout: &Checkout,
     lab: &Lab,
     files: &Files,
+    profile: Profile,
     notes: &dyn Notes,
 ) -> anyhow::Result<Staged> {
     let pristine = pristine(lab)?;
@@ -58,7 +69,11 @@ pub(crate) fn build(
     let manifest = workspace_manifest(checkout, lab)?;
     let kept = scratch.join("variants");
     fs::create_dir_all(&kept).with_context(|| format!("making {}", kept.display()))?;
-    let binary = kept.join(hash(checkout, &content, &manifest)?);
+    let mut name = hash(checkout, &content, &manifest)?;
+    if profile == Profile::Release {
+        name.push_str("-release");
+    }
+    let binary = kept.join(name);
     if binary.is_file() {
         return Ok(Staged::Built(binary));
     }
@@ -72,15 +87,18 @@ pub(crate) fn build(
     }
     let name = format!("{}--staged", lab.name);
     lay_out(checkout, lab, &slot, &name, &content, &manifest)?;
-    let arguments = [
+    let mut arguments = vec![
         "--offline".to_owned(),
         "--manifest-path".to_owned(),
         slot.join("Cargo.toml").display().to_string(),
-        // The second package only unites features, so that no library is built anew.
         format!("--package={name}"),
-        "--package=features".to_owned(),
         format!("--bin={name}"),
     ];
+    arguments.push(match profile {
+        // Only unites features, so that no library is built anew.
+        Profile::Dev => "--package=features".to_owned(),
+        Profile::Release => "--release".to_owned(),
+    });
     let output = cargo::build(checkout, &arguments, notes)?;
     if !output.errors.is_empty() {
         return Ok(Staged::Broken(output.errors));

@@ -29,6 +29,13 @@ pub(crate) enum Variant {
     Alternative(String),
     /// The reference with a patch over it.
     Mutant(String),
+    /// What the lab's benchmark is held against, below `bench/baseline/`.
+    Baseline,
+    /// What `start` begins with, or, once its call was written, ends with.
+    FirstWin {
+        /// Whether it was.
+        done: bool,
+    },
 }
 
 /// The exercise files of one attempt, by path below the lab's folder.
@@ -50,6 +57,9 @@ impl Variant {
             Self::Submission(_) => "submission".to_owned(),
             Self::Alternative(name) => format!("alternatives/{name}"),
             Self::Mutant(name) => format!("mutants/{name}"),
+            Self::Baseline => "baseline".to_owned(),
+            Self::FirstWin { done: false } => "start".to_owned(),
+            Self::FirstWin { done: true } => "start, with its call".to_owned(),
         }
     }
 
@@ -73,14 +83,13 @@ impl Variant {
                     Self::Working => learner_file(&lab.folder, file),
                     Self::Submission(folder) => learner_file(&submitted(folder, lab)?, file),
                     Self::Starter => Ok(starter_of(lab, file)?),
-                    Self::Solution | Self::Mutant(_) => Ok(solution_of(lab, file)?),
-                    Self::Alternative(name) => {
-                        let own = lab.folder.join("alternatives").join(name);
-                        match fs::read_to_string(own.join(overlay_path(file))) {
-                            Ok(text) => Ok(text),
-                            Err(_) => Ok(solution_of(lab, file)?),
-                        }
+                    Self::Solution | Self::Mutant(_) | Self::FirstWin { .. } => {
+                        Ok(solution_of(lab, file)?)
                     }
+                    Self::Alternative(name) => {
+                        Ok(over_solution(lab, &format!("alternatives/{name}"), file)?)
+                    }
+                    Self::Baseline => Ok(over_solution(lab, "bench/baseline", file)?),
                 };
                 let content = match content {
                     Ok(content) => content,
@@ -97,6 +106,11 @@ impl Variant {
         if let Self::Mutant(name) = self {
             let mutant = crate::mutant::Mutant::read(lab, name)?;
             mutant.apply(&mut files.contents)?;
+        }
+        if let (Self::FirstWin { done }, Some(start)) = (self, &lab.manifest.start) {
+            let (_, file) = lab.begun_by(start)?;
+            let text = lab.started(start, *done)?;
+            files.contents.insert(file.to_owned(), text);
         }
         Ok(files)
     }
@@ -146,6 +160,12 @@ pub(crate) fn starter_of(lab: &Lab, file: &Path) -> anyhow::Result<String> {
 pub(crate) fn solution_of(lab: &Lab, file: &Path) -> anyhow::Result<String> {
     let path = lab.solution_of(file);
     fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+}
+
+/// The file as a folder of the lab has it, else as the reference does.
+fn over_solution(lab: &Lab, folder: &str, file: &Path) -> anyhow::Result<String> {
+    let own = lab.folder.join(folder).join(overlay_path(file));
+    fs::read_to_string(own).or_else(|_| solution_of(lab, file))
 }
 
 fn submitted(folder: &Path, lab: &Lab) -> anyhow::Result<PathBuf> {

@@ -12,7 +12,7 @@ use crate::report::terminal::Terminal;
 use crate::report::{Outlook, Reporter};
 use crate::run::{self, Plan};
 use crate::variant::Variant;
-use crate::{attempt, lab, progress};
+use crate::{attempt, lab, predict, progress};
 
 /// Runs the checks, prints the report, keeps the progress.
 pub(crate) async fn check(checkout: &Checkout, options: &Check) -> anyhow::Result<ExitCode> {
@@ -46,14 +46,15 @@ pub(crate) async fn check(checkout: &Checkout, options: &Check) -> anyhow::Resul
         "building {}; the first build takes a minute or two",
         lab.name
     ));
-    let report = run::run(checkout, &lab, &plan, &folder, Arc::clone(&reporter)).await?;
+    let mut report = run::run(checkout, &lab, &plan, &folder, Arc::clone(&reporter)).await?;
     let outlook = match plan.variant {
         Variant::Working => {
-            progress::change(checkout, &*reporter, |progress| progress.take_in(&report));
+            let known = progress::change(checkout, &*reporter, |known| {
+                known.take_in(&report);
+                let own = known.labs.entry(lab.name.clone()).or_default();
+                predict::compare(&mut report, &lab, own);
+            });
             attempt::keep(checkout, &report, &*reporter);
-            let mut known = progress::read(checkout, &*reporter);
-            // Again, for it may not have been saved; this copy is only looked at.
-            known.take_in(&report);
             // Another lab that cannot be read is not this run's business.
             known.outlook(&lab, &lab::all(&checkout.root).unwrap_or_default())
         }

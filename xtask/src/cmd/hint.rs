@@ -5,15 +5,18 @@ use std::process::ExitCode;
 
 use crate::checkout::Checkout;
 use crate::lab::{self, Exercise, Lab};
-use crate::progress;
 use crate::provider::Notes;
-use crate::report::{say_notes, words};
+use crate::report::style::Look;
+use crate::report::{Status, say_notes, words};
+use crate::{attempt, progress};
 
 /// Shows the hints so far and one more.
 pub(crate) fn hint(checkout: &Checkout, target: &str) -> anyhow::Result<ExitCode> {
     let (lab, exercise) = super::one_exercise(checkout, target)?;
     let text = one_more(checkout, &lab, &exercise, &say_notes());
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    let mut stdout = std::io::stdout().lock();
+    let text = Look::of(&stdout).wrapped(&text);
+    let _ = writeln!(stdout, "{text}");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -38,6 +41,9 @@ pub(super) fn one_more(
     for (number, hint) in (1..).zip(&exercise.hints[..shown.min(of)]) {
         text.push_str(&format!("{number}. {hint}\n"));
     }
+    if let Some(check) = red(checkout, lab, exercise) {
+        text.push_str(&format!("\nred in your last attempt: {check}\n"));
+    }
     let more = match of - shown.min(of) {
         0 => format!(
             "that was the last; `cargo xtask solution {}/{} --peek` shows the reference",
@@ -50,4 +56,14 @@ pub(super) fn one_more(
         lab::shown_below(&checkout.root, &progress::file(checkout))
     ));
     text
+}
+
+/// The check that the last attempt shows first, in words.
+fn red(checkout: &Checkout, lab: &Lab, exercise: &Exercise) -> Option<String> {
+    let attempts = attempt::read(checkout, lab).into_iter();
+    let mut last = attempts.map(|attempts| attempts.last.exercise);
+    let last = last.find(|last| last.id == exercise.id)?;
+    let mut checks = last.checks.iter();
+    let check = checks.find(|check| check.status == Status::Failed)?;
+    Some(words::sentence(&check.name))
 }

@@ -1,5 +1,6 @@
 //! One verb, one file.
 
+mod bench;
 mod check;
 mod doctor;
 mod hint;
@@ -9,7 +10,9 @@ mod next;
 mod overview;
 mod report;
 mod reset;
+mod run;
 mod solution;
+mod start;
 mod up;
 mod verify;
 mod watch;
@@ -28,12 +31,21 @@ pub(crate) fn run(verb: Option<Verb>) -> anyhow::Result<ExitCode> {
     let checkout = Checkout::find()?;
     match verb {
         None => overview::overview(&checkout),
+        Some(Verb::Start { lab, services }) => {
+            wait(start::start(&checkout, lab.as_deref(), services))
+        }
+        Some(Verb::Bench { lab, services }) => wait(bench::bench(&checkout, &lab, services)),
         Some(Verb::Check(options)) => wait(check::check(&checkout, &options)),
         Some(Verb::Watch {
             target,
             services,
             seed,
         }) => wait(watch::watch(&checkout, &target, services, seed)),
+        Some(Verb::Run {
+            lab,
+            solution,
+            services,
+        }) => wait(run::run(&checkout, &lab, solution, services)),
         Some(Verb::Next { lab }) => next::next(&checkout, lab.as_deref()),
         Some(Verb::List { lab }) => list::list(&checkout, lab.as_deref()),
         Some(Verb::Hint { exercise }) => hint::hint(&checkout, &exercise),

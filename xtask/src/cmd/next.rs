@@ -23,7 +23,9 @@ pub(crate) fn next(checkout: &Checkout, name: Option<&str>) -> anyhow::Result<Ex
         Some((lab, exercise)) => {
             let brief = fs::read_to_string(lab.folder.join("README.md")).unwrap_or_default();
             let section = brief::section(&brief, &exercise.title);
-            let section = section.map_or_else(String::new, |section| format!("{section}\n\n"));
+            let section = section.map_or_else(String::new, |section| {
+                format!("{}\n\n", look.reflowed(section))
+            });
             let files: Vec<_> = exercise.files.iter().map(|file| lab.shown(file)).collect();
             let target = format!("{}/{}", lab.name, exercise.id);
             let check = format!("cargo xtask check {target}");

@@ -1,18 +1,18 @@
 //! `cargo xtask verify [LAB]`: the proof that a lab accepts right answers and refuses
-//! known-wrong ones. All faults are listed at once.
+//! known-wrong ones. A fault is shown when it is found, and does not end the proof.
 
 mod cases;
 mod judge;
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::Context as _;
+use futures_util::{StreamExt as _, stream};
 
 use super::check::cores;
 use crate::checkout::Checkout;
@@ -29,6 +29,10 @@ use crate::{brief, build};
 use cases::{Case, cases};
 use judge::judge;
 
+/// Variants that are built and judged at once: one compiles while others wait for what is
+/// bound to come, or is not.
+const SIDE_BY_SIDE: usize = 3;
+
 /// Proves one lab, or all of them.
 pub(crate) async fn verify(checkout: &Checkout, options: &Verify) -> anyhow::Result<ExitCode> {
     let labs = match &options.lab {
@@ -37,37 +41,30 @@ pub(crate) async fn verify(checkout: &Checkout, options: &Verify) -> anyhow::Res
     };
     let folder = RunFolder::from_env()?;
     let stress = options.stress.then(Stress::begin);
-    let mut faults = Vec::new();
+    let mut faults = 0;
     let mut unavailable = false;
     for lab in &labs {
         let proof = prove(checkout, lab, options, &folder).await?;
         unavailable |= proof.unavailable;
-        faults.extend(
-            proof
-                .faults
-                .into_iter()
-                .map(|fault| format!("{}: {fault}", lab.name)),
-        );
+        faults += proof.faults;
     }
     drop(stress);
     let mut stdout = std::io::stdout().lock();
-    for fault in &faults {
-        let _ = writeln!(stdout, "✗ {fault}");
-    }
-    let _ = match (faults.len(), unavailable) {
+    let _ = match (faults, unavailable) {
         (0, false) => writeln!(stdout, "{} proved", words::count(labs.len(), "lab")),
         (0, true) => writeln!(stdout, "not proved: a service could not be had"),
         (number, _) => writeln!(stdout, "{}", words::count(number, "fault")),
     };
-    Ok(ExitCode::from(match (faults.is_empty(), unavailable) {
-        (false, _) => Status::Error.exit_code(),
-        (true, true) => Status::Unavailable.exit_code(),
-        (true, false) => 0,
+    Ok(ExitCode::from(match (faults, unavailable) {
+        (0, false) => 0,
+        (0, true) => Status::Unavailable.exit_code(),
+        _ => Status::Error.exit_code(),
     }))
 }
 
 struct Outcome {
-    faults: Vec<String>,
+    /// How many.
+    faults: usize,
     unavailable: bool,
 }
 
@@ -78,25 +75,32 @@ async fn prove(
     folder: &RunFolder,
 ) -> anyhow::Result<Outcome> {
     let began = Instant::now();
-    let reporter: Arc<dyn Reporter> = Arc::new(Terminal::new(false, false));
+    let terminal = Arc::new(Terminal::new(false, false));
+    let reporter: Arc<dyn Reporter> = Arc::clone(&terminal) as _;
+    let show = |faults: &[String]| {
+        for fault in faults {
+            terminal.print(&format!("✗ {}: {fault}\n", lab.name));
+        }
+    };
     let mut faults = brief::faults(checkout, lab)?;
     faults.extend(brief::starter_faults(lab)?);
     reporter.progress(&format!("building the checks of {}", lab.name));
     let checks = in_background({
         let (checkout, lab) = (checkout.clone(), lab.clone());
         let (run, reporter) = (folder.path().to_owned(), Arc::clone(&reporter));
-        move || build::checks(&checkout, &lab, &run, &*reporter)
+        move || build::judge(&checkout, &lab, &run, &*reporter)
     });
-    let (pool, checks) = tokio::join!(
+    let (pool, judged_by) = tokio::join!(
         Pool::open(checkout, lab, options.services, folder, &*reporter),
         checks
     );
-    let checks = checks?;
-    let names: BTreeSet<String> = run::list(&checks)?.into_iter().collect();
+    let judged_by = judged_by?;
+    let names: BTreeSet<String> = run::list(&judged_by.checks)?.into_iter().collect();
     let cases = cases(lab, &names, &mut faults)?;
+    show(&faults);
     let mut proofs = Proofs::read(checkout, lab, &pool.used())?;
     let mut outcome = Outcome {
-        faults,
+        faults: faults.len(),
         unavailable: false,
     };
     let kept = cases
@@ -107,34 +111,35 @@ async fn prove(
         .into_iter()
         .filter(|case| options.fresh || !proofs.holds(&proof_of(case), options))
         .collect();
-    let mut building = open
-        .first()
-        .map(|case| start_build(checkout, lab, case, &checks, folder, &reporter));
-    for (index, case) in open.iter().enumerate() {
-        let built = match building.take() {
-            Some(task) => task.await.context("a build panicked")?,
-            None => break,
-        };
-        // The next one compiles while this one is judged.
-        building = open
-            .get(index + 1)
-            .map(|next| start_build(checkout, lab, next, &checks, folder, &reporter));
-        let built = built?;
+    let (judged_by, servers, told) = (&judged_by, &pool, &reporter);
+    let judged = open.iter().map(|case| async move {
+        let built = start_build(checkout, lab, case, judged_by, folder, told);
+        let built = built.await.context("a build panicked")??;
+        let found = judge(lab, options, case, &built, servers, folder).await?;
+        let _ = std::fs::remove_file(&built.app);
+        anyhow::Ok((case, found))
+    });
+    let mut judged = stream::iter(judged).buffer_unordered(SIDE_BY_SIDE);
+    let mut done = 0;
+    while let Some(result) = judged.next().await {
+        let (case, found) = result?;
+        done += 1;
         reporter.progress(&format!(
-            "{}: {} of {}, {}",
+            "{}: {done} of {}, {}",
             lab.name,
-            index + 1,
             open.len(),
             case.variant.name()
         ));
-        let found = judge(lab, options, case, &built, &pool, folder).await?;
-        let _ = std::fs::remove_file(&built.app);
         match found {
             None => outcome.unavailable = true,
             Some(found) if found.is_empty() => proofs.add(proof_of(case), options)?,
-            Some(found) => outcome.faults.extend(found),
+            Some(found) => {
+                show(&found);
+                outcome.faults += found.len();
+            }
         }
     }
+    drop(judged);
     pool.close(&*reporter).await;
     reporter.note(&format!(
         "{}: {} judged, {kept} proved before, {} × {}{}, {:.1} s",
@@ -157,7 +162,10 @@ fn proof_of(case: &Case) -> proof::Subject<'_> {
         variant: case.variant.name(),
         files: &case.files.contents,
         expectation: case.mutant.as_ref().map_or_else(String::new, |mutant| {
-            format!("{:?} {}", mutant.caught_by, mutant.says)
+            format!(
+                "{:?} {:?} {}",
+                mutant.caught_by, mutant.by_chance, mutant.says
+            )
         }),
     }
 }
@@ -166,15 +174,15 @@ fn start_build(
     checkout: &Checkout,
     lab: &Lab,
     case: &Case,
-    checks: &Path,
+    judge: &build::Judge,
     folder: &RunFolder,
     reporter: &Arc<dyn Reporter>,
 ) -> tokio::task::JoinHandle<anyhow::Result<build::Built>> {
     let (checkout, lab, files) = (checkout.clone(), lab.clone(), case.files.clone());
-    let (checks, run) = (checks.to_owned(), folder.path().to_owned());
+    let (judge, run) = (judge.clone(), folder.path().to_owned());
     let reporter = Arc::clone(reporter);
     tokio::task::spawn_blocking(move || {
-        build::app(&checkout, &lab, files, &checks, &run, &*reporter)
+        build::app(&checkout, &lab, files, &judge, &run, &*reporter)
     })
 }
 

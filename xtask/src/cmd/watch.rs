@@ -1,6 +1,6 @@
 //! `cargo xtask watch LAB[/EXERCISE]`.
 
-mod files;
+pub(super) mod files;
 mod screen;
 mod session;
 mod tty;

@@ -13,7 +13,7 @@ use nix::unistd::geteuid;
 use tokio::process::Command;
 use tokio::time::sleep;
 
-use super::native::{Program, find_binary};
+use super::native::{Program, find_below, find_binary};
 use super::{NotFetched, Notes};
 use crate::services::Service;
 
@@ -65,7 +65,7 @@ impl Bundle {
         fetch: bool,
         notes: &dyn Notes,
     ) -> Result<Program> {
-        let packages = service.packages.join(", ");
+        let packages = service.package_names();
         ensure!(
             std::env::var_os("LABS_BUNDLE").is_none_or(|value| value != "never"),
             "LABS_BUNDLE=never forbids Debian's {packages}"
@@ -78,7 +78,7 @@ impl Bundle {
                 .with_context(|| format!("cannot download {packages}"))?;
         }
         Ok(Program {
-            path: find_in(&self.folder, service.program)
+            path: find_in(&self.folder, service)
                 .with_context(|| format!("no {} in {}", service.program, self.folder.display()))?,
             libraries: libraries(&self.folder),
         })
@@ -113,7 +113,7 @@ impl Bundle {
             dpkg.arg("-x").arg(&package).arg(&root);
             run(dpkg).await?.success()?;
         }
-        find_in(&root, service.program)
+        find_in(&root, service)
             .with_context(|| format!("the packages hold no {}", service.program))?;
         fs::rename(&root, &self.folder)?;
         Ok(())
@@ -128,7 +128,7 @@ async fn fetch(
     notes: &dyn Notes,
 ) -> Result<Vec<PathBuf>> {
     let name = service.name;
-    let packages = service.packages.join(", ");
+    let packages = service.package_names();
     let destination = destination.display();
     notes.note(&format!(
         "{name}: Debian's packages {packages} are unpacked to {destination}; nothing is \
@@ -339,11 +339,12 @@ fn release() -> Result<String> {
     Ok(release.unwrap_or_else(|| "testing".to_owned()))
 }
 
-fn find_in(root: &Path, program: &str) -> Option<PathBuf> {
+fn find_in(root: &Path, service: &Service) -> Option<PathBuf> {
     ["usr/bin", "usr/sbin", "bin", "sbin"]
         .into_iter()
-        .map(|folder| root.join(folder).join(program))
+        .map(|folder| root.join(folder).join(service.program))
         .find(|path| path.is_file())
+        .or_else(|| find_below(root, service))
 }
 
 /// The folders of libraries: those that Debian names by architecture, too.

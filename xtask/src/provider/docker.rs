@@ -23,9 +23,9 @@ use tokio::time::{sleep, timeout};
 
 use super::resolve::Absent;
 use super::run::{NOBODY, Owner, RunFolder, host};
-use super::{NotFetched, Notes, StartError, until_alive};
+use super::{NotFetched, Notes, StartError, administered, until_alive};
 use crate::keeper::containers::RUN_LABEL;
-use crate::services::{Launch, Listen, Service, Target};
+use crate::services::{Launch, Listen, PASSWORD, Service, Target};
 
 const OWNER: &str = "org.backend-labs.owner";
 const HOST: &str = "org.backend-labs.host";
@@ -192,7 +192,10 @@ pub(crate) async fn start(
     run: &RunFolder,
     config: Option<&Path>,
 ) -> Result<(Target, Container), StartError> {
-    let container = create(service, image, run, config).await?;
+    // Where it is to be reached is known once it runs.
+    let nowhere = Address::Tcp((Ipv4Addr::LOCALHOST, 0).into());
+    let mut target = administered(service, nowhere);
+    let container = create(service, image, run, config, &target).await?;
     let port = match container.0.get_host_port_ipv4(service.port.tcp()).await {
         Ok(port) => port,
         // A server that refused its configuration may be gone already, and its port with it.
@@ -203,13 +206,7 @@ pub(crate) async fn start(
             return Err(StartError::of_log(service, config.is_some(), &log, &reason));
         }
     };
-    let target = Target {
-        address: Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
-        username: None,
-        password: None,
-        database: 0,
-        ours: true,
-    };
+    target.address = Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     let Err(reason) = until_alive(service, &target, container.until_ended()).await else {
         return Ok((target, container));
     };
@@ -223,17 +220,18 @@ async fn create(
     image: &Image,
     run: &RunFolder,
     config: Option<&Path>,
+    target: &Target,
 ) -> Result<Container> {
     // Below /tmp, which every image has and every user may read.
     let inside = format!("/tmp/{}.conf", service.name);
     // The program is named: images with an entrypoint of their own and images with none
     // then do the same.
-    let mut command = vec![service.program.to_owned()];
-    command.extend((service.arguments)(&Launch {
+    let command = (service.command)(&Launch {
+        program: service.program,
         listen: Listen::Everywhere(service.port),
         folder: "/tmp",
         config: config.map(|_| inside.as_str()),
-    }));
+    });
     let port = service.port.tcp();
     let mut request = GenericImage::new(image.name.clone(), image.tag.clone())
         .with_exposed_port(port)
@@ -251,6 +249,9 @@ async fn create(
             host.publish_all_ports = Some(false);
             host.port_bindings = Some(HashMap::from([(port.to_string(), Some(vec![loopback]))]));
         });
+    if let Some(password) = &target.password {
+        request = request.with_env_var(PASSWORD, password);
+    }
     if let Some(path) = config {
         let text =
             std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -12,14 +12,15 @@ use tokio::time::{Duration, timeout};
 
 use super::run::{Owner, RunFolder, host};
 use super::{StartError, check_version};
-use crate::services::{Service, Target, Url};
+use crate::services::{Servers, Service, Target, Url};
 
 const CONNECT: Duration = Duration::from_secs(3);
 
 /// A server that carries our claim until [`External::release`].
 #[derive(Debug)]
 pub(crate) struct External {
-    service: &'static Service,
+    name: &'static str,
+    servers: &'static Servers,
     target: Target,
     claim: String,
     /// One server is one lease: its users would see each other.
@@ -29,6 +30,7 @@ pub(crate) struct External {
 /// The right to use the server, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Lease {
+    servers: &'static Servers,
     claim: String,
     _turn: OwnedSemaphorePermit,
 }
@@ -59,6 +61,7 @@ pub(crate) async fn look_at(
         password: url.password,
         database: url.database,
         ours: false,
+        administrator: None,
     };
     let version = (service.speech.version)(&target)
         .await
@@ -90,39 +93,46 @@ async fn find(url: &Url, forced: bool, name: &str) -> Result<SocketAddr> {
 /// Claims a server that is empty.
 pub(crate) async fn claim(
     service: &'static Service,
+    servers: &'static Servers,
     target: Target,
     run: &RunFolder,
 ) -> Result<External> {
-    let speech = &service.speech;
-    let claim = format!("{} {} {}", run.id(), run.owner(), host());
+    let claim = words_of(run);
     // Looked at before the first key is written: a server in use stays untouched.
-    refuse_contents(service, &target, None).await?;
-    if let Some(holder) = (speech.claim)(&target, &claim).await? {
+    refuse_contents(service, servers, &target, None).await?;
+    if let Some(holder) = (servers.claim)(&target, &claim).await? {
         let dead = is_dead(&holder);
         ensure!(
-            dead && (speech.take_over)(&target, &holder, &claim).await?,
+            dead && (servers.take_over)(&target, &holder, &claim).await?,
             "the server that {} names is in use by another run ({holder})",
             service.env
         );
         // It was empty when that run claimed it, so what is there now was that run's.
-        (speech.clear)(&target, &claim).await?;
+        (servers.clear)(&target, &claim).await?;
     }
     let external = External {
-        service,
+        name: service.name,
+        servers,
         target,
         claim,
         turn: Arc::new(Semaphore::new(1)),
     };
     // Somebody may have come between the look and the claim.
-    if let Err(error) = refuse_contents(service, &external.target, Some(&external.claim)).await {
-        (speech.unclaim)(&external.target, &external.claim).await?;
+    let ours = Some(external.claim.as_str());
+    if let Err(error) = refuse_contents(service, servers, &external.target, ours).await {
+        (servers.unclaim)(&external.target, &external.claim).await?;
         return Err(error);
     }
     Ok(external)
 }
 
-async fn refuse_contents(service: &Service, target: &Target, ours: Option<&str>) -> Result<()> {
-    let contents = (service.speech.contents)(target).await?;
+async fn refuse_contents(
+    service: &Service,
+    servers: &Servers,
+    target: &Target,
+    ours: Option<&str>,
+) -> Result<()> {
+    let contents = (servers.contents)(target).await?;
     let foreign = contents
         .holder
         .as_deref()
@@ -148,8 +158,13 @@ async fn refuse_contents(service: &Service, target: &Target, ours: Option<&str>)
     Ok(())
 }
 
+/// How a run names itself on a server that others use as well.
+pub(super) fn words_of(run: &RunFolder) -> String {
+    format!("{} {} {}", run.id(), run.owner(), host())
+}
+
 /// A run of this machine whose keeper is gone; of another machine's we cannot know.
-fn is_dead(claim: &str) -> bool {
+pub(super) fn is_dead(claim: &str) -> bool {
     let mut words = claim.split(' ').skip(1);
     let owner: Option<Owner> = words.next().and_then(|owner| owner.parse().ok());
     let here = words.next() == Some(host().as_str());
@@ -163,29 +178,29 @@ impl External {
             return Err(StartError::Unavailable(format!(
                 "this exercise starts {} with a configuration of its own, which a server \
                  that is already running (external) cannot be given",
-                self.service.name
+                self.name
             )));
         }
         let turn = Arc::clone(&self.turn).acquire_owned().await;
         let lease = Lease {
+            servers: self.servers,
             claim: self.claim.clone(),
             _turn: turn.context("the server was given up")?,
         };
-        lease.clear(self.service, &self.target).await?;
+        lease.clear(&self.target).await?;
         Ok((self.target.clone(), lease))
     }
 
     /// Deletes what was put there, and takes our name off it.
     pub(crate) async fn release(self) -> Result<()> {
-        let speech = &self.service.speech;
-        (speech.clear)(&self.target, &self.claim).await?;
-        (speech.unclaim)(&self.target, &self.claim).await
+        (self.servers.clear)(&self.target, &self.claim).await?;
+        (self.servers.unclaim)(&self.target, &self.claim).await
     }
 }
 
 impl Lease {
     /// Deletes what was put there under our claim.
-    pub(crate) async fn clear(&self, service: &Service, target: &Target) -> Result<()> {
-        (service.speech.clear)(target, &self.claim).await
+    pub(crate) async fn clear(&self, target: &Target) -> Result<()> {
+        (self.servers.clear)(target, &self.claim).await
     }
 }

@@ -4,6 +4,7 @@
 //! Generic over [`Service`]; knows nothing of labs, of checks, or of how things look.
 
 mod bundle;
+mod databases;
 mod docker;
 mod external;
 pub(crate) mod leftovers;
@@ -16,21 +17,26 @@ mod tests;
 use std::fs;
 use std::future::Future;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use labkit::wire::Address;
 use tokio::sync::Mutex;
 
+pub(crate) use databases::Prepare;
 pub(crate) use docker::engine;
 pub(crate) use resolve::{NotFetched, Request, hint, resolve};
 pub(crate) use run::RunFolder;
 
+use databases::{Database, Home};
 use external::External;
 
-use crate::services::{Service, Settings, Target, Version};
+use crate::services::{Databases, Keeping, Servers, Service, Settings, Target, Version, password};
 
-/// How long a server may take until it answers.
-const START: Duration = Duration::from_secs(10);
+/// How long a server may take until it answers. One that makes itself a data directory takes
+/// 0.8 s on an idle machine; this is fifty times as long.
+const START: Duration = Duration::from_secs(40);
 
 /// What the user asked for with `--services`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -90,6 +96,17 @@ pub(crate) enum StartError {
     },
     /// Not the learner's fault.
     Unavailable(String),
+    /// The lab's own `prepare` failed, and what it said.
+    Unprepared(String),
+}
+
+impl StartError {
+    /// What is to be told of it.
+    fn into_words(self) -> String {
+        match self {
+            Self::Refused { words } | Self::Unavailable(words) | Self::Unprepared(words) => words,
+        }
+    }
 }
 
 impl From<anyhow::Error> for StartError {
@@ -109,11 +126,16 @@ pub(crate) struct Provider {
     passed_over: Vec<(Kind, String)>,
     /// The server that proved the provider, until somebody wants it.
     first: Mutex<Option<Instance>>,
+    /// The server that all have their databases on, where the service keeps those apart.
+    home: Mutex<Option<Arc<Home>>>,
 }
 
 #[derive(Debug)]
 enum Source {
+    /// A server of the user's own, of which one check at a time has the whole.
     External(External),
+    /// A server of the user's own, on which checks have databases.
+    Lent(Target),
     Docker(docker::Image),
     Program(native::Program),
 }
@@ -134,14 +156,59 @@ impl Provider {
         &self.passed_over
     }
 
-    /// A server, with the learner's own configuration if there is one.
-    pub(crate) async fn start(&self, config: Option<&Path>) -> Result<Instance, StartError> {
-        if config.is_none()
-            && let Some(first) = self.first.lock().await.take()
-        {
-            return Ok(first);
+    /// Whether its servers can be started with a configuration of the learner's.
+    pub(crate) fn takes_a_configuration(&self) -> bool {
+        self.service.config.is_some()
+    }
+
+    /// Whether checks must take turns: there is one server, and it is one check's.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self.source, Source::External(_))
+    }
+
+    /// What one check is given. A server of its own, with the learner's configuration if
+    /// there is one; or a database of its own, as `prepare` leaves it.
+    pub(crate) async fn start(
+        &self,
+        config: Option<&Path>,
+        prepare: Option<&Prepare>,
+        notes: &dyn Notes,
+    ) -> Result<Instance, StartError> {
+        match &self.service.speech.keeping {
+            Keeping::Servers(servers) => {
+                let first = match config {
+                    None => self.first.lock().await.take(),
+                    Some(_) => None,
+                };
+                match first {
+                    Some(first) => Ok(first),
+                    None => self.server(servers, config).await,
+                }
+            }
+            Keeping::Databases(databases) => {
+                let home = self.home(databases).await?;
+                let database = home.lease(prepare, notes).await?;
+                Ok(Instance {
+                    target: database.target.clone(),
+                    life: Life::Database(database),
+                    servers: None,
+                })
+            }
         }
-        self.launch(config).await
+    }
+
+    /// Before another round: lets go of a server that does not answer any more, in whose
+    /// place the next lease starts one, and of failures.
+    pub(crate) async fn refresh(&self) {
+        let mut home = self.home.lock().await;
+        let gone = match &*home {
+            Some(known) => !known.refresh().await,
+            None => false,
+        };
+        if gone && let Some(gone) = home.take() {
+            // What is left of it, the keeper finds.
+            let _ = gone.close().await;
+        }
     }
 
     /// Ends what nobody asked for, and gives up what was claimed. Instances end first.
@@ -149,38 +216,100 @@ impl Provider {
         if let Some(first) = self.first.into_inner() {
             first.stop().await?;
         }
+        if let Some(home) = self.home.into_inner() {
+            home.close().await?;
+        }
         match self.source {
             Source::External(external) => external.release().await,
-            Source::Docker(_) | Source::Program(_) => Ok(()),
+            Source::Lent(_) | Source::Docker(_) | Source::Program(_) => Ok(()),
         }
     }
 
     /// Starts the first server and tells its version, which must be new enough.
     async fn start_first(&self) -> Result<String> {
-        let first = self.launch(None).await.map_err(|error| match error {
-            StartError::Refused { words } => anyhow!(words),
-            StartError::Unavailable(reason) => anyhow!(reason),
-        })?;
-        let target = first.target.clone();
-        *self.first.lock().await = Some(first);
-        let version = (self.service.speech.version)(&target).await?;
-        check_version(self.service, &version)?;
-        Ok(version)
+        let version = async |target: &Target| {
+            let version = (self.service.speech.version)(target).await?;
+            check_version(self.service, &version)?;
+            anyhow::Ok(version)
+        };
+        let failed = |error: StartError| anyhow!(error.into_words());
+        match &self.service.speech.keeping {
+            Keeping::Servers(servers) => {
+                let first = self.server(servers, None).await.map_err(failed)?;
+                let target = first.target.clone();
+                *self.first.lock().await = Some(first);
+                version(&target).await
+            }
+            Keeping::Databases(databases) => {
+                // Older ones do not know what is asked of them when a home is made.
+                let (target, life) = self.launch(None).await.map_err(failed)?;
+                let version = match version(&target).await {
+                    Ok(version) => version,
+                    Err(error) => {
+                        life.end().await.ok();
+                        return Err(error);
+                    }
+                };
+                let home = self.make_home(databases, target, life).await?;
+                *self.home.lock().await = Some(Arc::new(home));
+                Ok(version)
+            }
+        }
     }
 
-    async fn launch(&self, config: Option<&Path>) -> Result<Instance, StartError> {
-        let (service, run) = (self.service, &self.run);
-        if let Some(path) = config {
+    async fn home(&self, databases: &'static Databases) -> Result<Arc<Home>, StartError> {
+        let mut home = self.home.lock().await;
+        if let Some(home) = &*home {
+            return Ok(Arc::clone(home));
+        }
+        let (target, life) = self.launch(None).await?;
+        let made = Arc::new(self.make_home(databases, target, life).await?);
+        *home = Some(Arc::clone(&made));
+        Ok(made)
+    }
+
+    async fn make_home(
+        &self,
+        databases: &'static Databases,
+        target: Target,
+        life: Life,
+    ) -> Result<Home> {
+        Home::open(self.service, databases, target, life, &self.run).await
+    }
+
+    async fn server(
+        &self,
+        servers: &'static Servers,
+        config: Option<&Path>,
+    ) -> Result<Instance, StartError> {
+        if let (Some(path), Some(known)) = (config, &self.service.config) {
             let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-            if let Some(words) = (service.objection)(&String::from_utf8_lossy(&text)) {
+            if let Some(words) = (known.objection)(&String::from_utf8_lossy(&text)) {
                 return Err(StartError::Refused { words });
             }
         }
-        let (target, life) = match &self.source {
+        let (target, life) = self.launch(config).await?;
+        // A server with a learner's configuration is used once, and one that is not ours is
+        // never asked to change: there is nothing to come back to.
+        let settings = match config.is_some() || !target.ours {
+            true => Settings::new(),
+            false => (servers.settings)(&target).await?,
+        };
+        Ok(Instance {
+            target,
+            life,
+            servers: Some((servers, settings)),
+        })
+    }
+
+    async fn launch(&self, config: Option<&Path>) -> Result<(Target, Life), StartError> {
+        let (service, run) = (self.service, &self.run);
+        Ok(match &self.source {
             Source::External(external) => {
                 let (target, lease) = external.lease(config.is_some()).await?;
                 (target, Life::Lease(lease))
             }
+            Source::Lent(target) => (target.clone(), Life::Lent),
             Source::Docker(image) => {
                 let (target, container) = docker::start(service, image, run, config).await?;
                 (target, Life::Container(container))
@@ -189,34 +318,24 @@ impl Provider {
                 let (target, process) = native::start(service, program, run, config).await?;
                 (target, Life::Process(process))
             }
-        };
-        // A server with a learner's configuration is used once, and one that is not ours is
-        // never asked to change: there is nothing to come back to.
-        let settings = match config.is_some() || !target.ours {
-            true => Settings::new(),
-            false => (service.speech.settings)(&target).await?,
-        };
-        Ok(Instance {
-            service: self.service,
-            target,
-            settings,
-            life,
         })
     }
 }
 
-/// A running server that is the caller's alone.
+/// A running server or a database that is the caller's alone.
 #[derive(Debug)]
 pub(crate) struct Instance {
-    service: &'static Service,
     target: Target,
-    settings: Settings,
     life: Life,
+    /// How a whole server is made as new, and the settings to come back to.
+    servers: Option<(&'static Servers, Settings)>,
 }
 
 #[derive(Debug)]
 enum Life {
     Lease(external::Lease),
+    Lent,
+    Database(Database),
     Container(docker::Container),
     Process(native::Process),
 }
@@ -227,24 +346,48 @@ impl Instance {
         &self.target
     }
 
+    /// Whether it serves one lease and no other.
+    pub(crate) fn is_used_up(&self) -> bool {
+        matches!(self.life, Life::Database(_))
+    }
+
     /// Makes it as new. An error means that it cannot be used again: stop it.
     pub(crate) async fn empty(&self) -> Result<()> {
-        match &self.life {
-            Life::Lease(lease) => lease.clear(self.service, &self.target).await,
-            Life::Container(_) | Life::Process(_) => {
-                (self.service.speech.reset)(&self.target, &self.settings).await
-            }
+        match (&self.life, &self.servers) {
+            (Life::Lease(lease), _) => lease.clear(&self.target).await,
+            (_, Some((servers, settings))) => (servers.reset)(&self.target, settings).await,
+            (_, None) => bail!("a database is used once"),
         }
     }
 
     /// Ends it, with all it wrote.
     pub(crate) async fn stop(self) -> Result<()> {
         match self.life {
-            Life::Lease(lease) => lease.clear(self.service, &self.target).await,
-            Life::Container(container) => container.stop().await,
-            Life::Process(process) => process.stop().await,
+            Life::Lease(lease) => lease.clear(&self.target).await,
+            life => life.end().await,
         }
     }
+}
+
+impl Life {
+    async fn end(self) -> Result<()> {
+        match self {
+            Self::Lease(_) | Self::Lent => Ok(()),
+            Self::Database(database) => database.drop().await,
+            Self::Container(container) => container.stop().await,
+            Self::Process(process) => process.stop().await,
+        }
+    }
+}
+
+/// A server that we are about to start, with a password for the one who may do everything.
+fn administered(service: &Service, address: Address) -> Target {
+    let mut target = Target::at(address);
+    if let Some(name) = service.administrator {
+        target.username = Some(name.to_owned());
+        target.password = Some(password());
+    }
+    target
 }
 
 /// Waits until a server answers; says why if it does not.

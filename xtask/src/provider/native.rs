@@ -5,20 +5,25 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use labkit::wire::Address;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, geteuid};
 use tokio::process::{Child, Command};
+use tokio::time::timeout;
 
 use super::resolve::Absent;
 use super::run::{NOBODY, RunFolder, give_to_service};
-use super::{StartError, last_words, until_alive};
-use crate::services::{Launch, Listen, Service, Target};
+use super::{StartError, administered, last_words, until_alive};
+use crate::services::{Launch, Listen, PASSWORD, Service, Target, Version};
 
 /// The longest path of a socket that every system takes (Linux 107, macOS 103).
 const LONGEST_SOCKET: usize = 100;
+
+/// How long a server may take to end when it is told to, before it is killed.
+const STOP: Duration = Duration::from_secs(10);
 
 /// A server's binary.
 #[derive(Clone, Debug)]
@@ -32,6 +37,7 @@ pub(crate) struct Program {
 /// Finds a service's binary as installed on this machine.
 pub(crate) fn find(service: &Service) -> Result<Program> {
     let path = find_binary(service.program)
+        .or_else(|| find_below(Path::new("/"), service))
         .ok_or_else(|| Absent(format!("no {} on this machine's PATH", service.program)))?;
     Ok(Program {
         path,
@@ -42,9 +48,6 @@ pub(crate) fn find(service: &Service) -> Result<Program> {
 /// Looks on PATH, then where packages put servers that an ordinary PATH leaves out.
 pub(crate) fn find_binary(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
-    let mut versions: Vec<_> = versions.flatten().map(|e| e.path().join("bin")).collect();
-    versions.sort();
     let elsewhere = [
         "/usr/sbin",
         "/usr/local/sbin",
@@ -54,9 +57,31 @@ pub(crate) fn find_binary(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&path)
         .filter(|folder| folder.is_absolute())
         .chain(elsewhere.map(PathBuf::from))
-        .chain(versions.into_iter().rev())
         .map(|folder| folder.join(name))
         .find(|path| path.is_file())
+}
+
+/// Looks in the folders of the service's own, the newest version first.
+pub(crate) fn find_below(root: &Path, service: &Service) -> Option<PathBuf> {
+    service.elsewhere.iter().find_map(|pattern| {
+        let (before, after) = pattern.split_once('*')?;
+        let (folder, prefix) = before.rsplit_once('/')?;
+        let folder = root.join(folder.trim_start_matches('/'));
+        let mut versions: Vec<(Version, PathBuf)> = fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| {
+                let name = entry.file_name();
+                let version = Version::parse(name.to_str()?.strip_prefix(prefix)?)?;
+                let folder = entry.path().join(after.trim_start_matches('/'));
+                Some((version, folder.join(service.program)))
+            })
+            .filter(|(_, program)| program.is_file())
+            .collect();
+        versions.sort();
+        Some(versions.pop()?.1)
+    })
 }
 
 /// A running server; killed when dropped.
@@ -64,28 +89,32 @@ pub(crate) fn find_binary(name: &str) -> Option<PathBuf> {
 pub(crate) struct Process {
     child: Child,
     folder: PathBuf,
+    stop: Signal,
 }
 
 impl Process {
-    /// Kills the server with all it started, and removes its folder.
+    /// Ends the server with all it started, and removes its folder.
     pub(crate) async fn stop(mut self) -> Result<()> {
-        self.kill_group();
+        self.signal_group(self.stop);
+        if timeout(STOP, self.child.wait()).await.is_err() {
+            self.signal_group(Signal::SIGKILL);
+        }
         self.child.wait().await?;
         fs::remove_dir_all(&self.folder)
             .with_context(|| format!("cannot remove {}", self.folder.display()))
     }
 
-    fn kill_group(&self) {
+    fn signal_group(&self, signal: Signal) {
         // Gone from the child once it was waited for, when its number may be another's.
         if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
-            killpg(Pid::from_raw(pid), Signal::SIGKILL).ok();
+            killpg(Pid::from_raw(pid), signal).ok();
         }
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.kill_group();
+        self.signal_group(Signal::SIGKILL);
     }
 }
 
@@ -117,27 +146,32 @@ fn spawn(
     config: Option<&Path>,
 ) -> Result<(Target, Process)> {
     let folder = run.service_folder(service.name)?;
-    let socket = folder.join("s");
+    let socket = folder.join(service.socket);
     ensure!(
         socket.as_os_str().len() < LONGEST_SOCKET,
         "the path of the temporary folder is too long for a socket: {}",
         folder.display()
     );
     let config = config.map(|path| copy_config(path, &folder)).transpose()?;
-    let (Some(folder_text), Ok(config_text)) = (
+    let (Some(folder_text), Some(program_text), Ok(config_text)) = (
         folder.to_str(),
+        program.path.to_str(),
         config.as_deref().map(path_text).transpose(),
     ) else {
-        bail!("the path of the temporary folder is not UTF-8");
+        bail!("the path of the temporary folder or of the program is not UTF-8");
     };
     let log = File::create(folder.join("log"))?;
-    let mut command = Command::new(&program.path);
+    let words = (service.command)(&Launch {
+        program: program_text,
+        listen: Listen::Unix(&socket),
+        folder: folder_text,
+        config: config_text,
+    });
+    let (first, arguments) = words.split_first().context("a command has a program")?;
+    let target = administered(service, Address::Unix(socket));
+    let mut command = Command::new(first);
     command
-        .args((service.arguments)(&Launch {
-            listen: Listen::Unix(&socket),
-            folder: folder_text,
-            config: config_text,
-        }))
+        .args(arguments)
         .current_dir(&folder)
         // Nothing of ours is a server's business, and its words are searched in English.
         .env_clear()
@@ -149,6 +183,9 @@ fn spawn(
         // The terminal's Ctrl-C is ours to answer; the server goes when we say so.
         .process_group(0)
         .kill_on_drop(true);
+    if let Some(password) = &target.password {
+        command.env(PASSWORD, password);
+    }
     if !program.libraries.is_empty() {
         let libraries: OsString = std::env::join_paths(&program.libraries)?;
         command.env("LD_LIBRARY_PATH", libraries);
@@ -159,14 +196,15 @@ fn spawn(
     let child = command
         .spawn()
         .with_context(|| format!("cannot start {}", program.path.display()))?;
-    let target = Target {
-        address: Address::Unix(socket),
-        username: None,
-        password: None,
-        database: 0,
-        ours: true,
-    };
-    Ok((target, Process { child, folder }))
+    let stop = service.stop;
+    Ok((
+        target,
+        Process {
+            child,
+            folder,
+            stop,
+        },
+    ))
 }
 
 /// A copy that the server can read: it may not run as the user whose file it is.
@@ -187,8 +225,8 @@ impl StartError {
     /// What a log of a server that did not come up means: with a configuration of the
     /// learner's own it is theirs to mend, in the server's words.
     pub(crate) fn of_log(service: &Service, own_config: bool, log: &str, reason: &str) -> Self {
-        if own_config {
-            let words = (service.refusal)(log).unwrap_or_else(|| last_words(log));
+        if own_config && let Some(config) = &service.config {
+            let words = (config.refusal)(log).unwrap_or_else(|| last_words(log));
             if !words.is_empty() {
                 return Self::Refused { words };
             }

@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 
 use super::bundle::Bundle;
 use super::{Choice, Kind, Notes, Provider, RunFolder, Source, docker, external, native};
-use crate::services::Service;
+use crate::services::{Keeping, Service};
 
 /// Why no server could be had: what was tried, and what to do.
 #[derive(Debug)]
@@ -139,7 +139,12 @@ impl Request<'_> {
         let source = match kind {
             Kind::External => {
                 let (target, _) = external::look(service, self.forced).await?;
-                Source::External(external::claim(service, target, self.run).await?)
+                match &service.speech.keeping {
+                    Keeping::Servers(servers) => {
+                        Source::External(external::claim(service, servers, target, self.run).await?)
+                    }
+                    Keeping::Databases(_) => Source::Lent(target),
+                }
             }
             Kind::Docker => Source::Docker(docker::obtain(service, self.fetch, self.notes).await?),
             Kind::Native => Source::Program(native::find(service)?),
@@ -179,6 +184,7 @@ impl Request<'_> {
             version: String::new(),
             passed_over: Vec::new(),
             first: Mutex::new(None),
+            home: Mutex::new(None),
         };
         match provider.start_first().await {
             Ok(version) => {
@@ -199,8 +205,8 @@ pub(crate) fn hint(service: &Service, choice: Choice) -> String {
     let (name, oldest) = (service.name, service.oldest);
     match choice {
         Choice::External => format!(
-            "let {} name an empty {name} {oldest} or newer, or leave --services at auto",
-            service.env
+            "let {} name {} {oldest} or newer, or leave --services at auto",
+            service.env, service.own
         ),
         Choice::Docker => format!("docker pull {}", docker::reference(service)),
         _ => install_command(service)

@@ -11,6 +11,8 @@ use super::{CheckReport, Status};
 
 /// A timeline up to this length is shown whole.
 const SHORT_TIMELINE: usize = 14;
+/// Fewer than this are not left out.
+const SMALL_GAP: usize = 3;
 /// What is shown before and after a line that a check points at.
 const CONTEXT: usize = 2;
 
@@ -33,12 +35,8 @@ pub(crate) fn render(check: &CheckReport, whole_wire: bool, look: &Look) -> Stri
             .says
             .as_ref()
             .map_or_else(String::new, |says| format!(": {says}"));
-        field(
-            &mut text,
-            "reached",
-            &format!("todo!() at {}:{}{says}", todo.file, todo.line),
-            look,
-        );
+        let place = format!("todo!() at {}:{}{says}", todo.file, todo.line);
+        text.push_str(&field("reached", &place, look));
         return text;
     }
     if let Some(finding) = &check.finding {
@@ -49,12 +47,12 @@ pub(crate) fn render(check: &CheckReport, whole_wire: bool, look: &Look) -> Stri
             ("why", &finding.why),
         ] {
             if !value.is_empty() {
-                field(&mut text, label, value, look);
+                text.push_str(&field(label, value, look));
             }
         }
     }
     if let Some(reason) = &check.reason {
-        field(&mut text, "reason", reason, look);
+        text.push_str(&field("reason", reason, look));
     }
     let failed = matches!(check.status, Status::Failed | Status::TimedOut);
     if !check.timeline.is_empty() && (failed || whole_wire) {
@@ -65,7 +63,7 @@ pub(crate) fn render(check: &CheckReport, whole_wire: bool, look: &Look) -> Stri
 }
 
 /// `label` and a text that is wrapped beside it.
-fn field(text: &mut String, label: &str, value: &str, look: &Look) {
+pub(crate) fn field(label: &str, value: &str, look: &Look) -> String {
     let first = format!("    {label:<9} ");
     let indent = " ".repeat(14);
     let options = textwrap::Options::new(look.width)
@@ -77,11 +75,7 @@ fn field(text: &mut String, label: &str, value: &str, look: &Look) {
         .break_words(false);
     let wrapped = textwrap::fill(value.trim_end(), options);
     let value = wrapped.strip_prefix(&first).unwrap_or(&wrapped);
-    let _ = writeln!(
-        text,
-        "    {} {value}",
-        format!("{label:<9}").style(look.quiet)
-    );
+    format!("    {} {value}\n", format!("{label:<9}").style(look.quiet))
 }
 
 fn timeline(text: &mut String, events: &[Event], whole: bool, look: &Look) {
@@ -113,20 +107,46 @@ fn timeline(text: &mut String, events: &[Event], whole: bool, look: &Look) {
             event.at_ms, event.from, event.to
         );
         let said = format!("{}{reply}", event.what);
-        let line = if whole {
-            beside(&parties, &said, look)
-        } else {
-            parties + &said
-        };
         let note = event
             .note
             .as_ref()
             .map_or_else(String::new, |note| format!("  ← {note}"));
-        let _ = writeln!(text, "{line}{}", note.style(look.bad));
+        // Into a pipe a message is a line.
+        let line = match whole || look.live {
+            true => beside(&parties, &(said + &note), look),
+            false => parties + &said + &note,
+        };
+        let (said, note) = match &event.note {
+            Some(_) => line.split_at(line.rfind("  ←").unwrap_or(line.len())),
+            None => (line.as_str(), ""),
+        };
+        let _ = writeln!(text, "{said}{}", styled(note, look));
     }
     if skipped > 0 {
         let left_out = format!("… {}", words::count(skipped, "line"));
         let _ = writeln!(text, "    {:>12}", left_out.style(look.quiet));
+    }
+}
+
+/// A note in the colour of what is wrong, on each of its lines.
+fn styled(note: &str, look: &Look) -> String {
+    let lines = note.lines().map(|line| {
+        let words = line.trim_start();
+        let indent = &line[..line.len() - words.len()];
+        format!("{indent}{}", words.style(look.bad))
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// One message as it comes, long after the first of them.
+pub(crate) fn line(event: &Event, look: &Look) -> String {
+    let time = format!("{:>9.3} s", event.at_ms / 1000.0);
+    let reply = event.reply.as_deref().unwrap_or("(no answer yet)");
+    let parties = format!("{time}  {:<5} → {:<9}  ", event.from, event.to);
+    let said = format!("{}  {reply}", event.what);
+    match look.live {
+        true => beside(&parties, &said, look) + "\n",
+        false => parties + &said + "\n",
     }
 }
 
@@ -159,8 +179,10 @@ fn shown(events: &[Event], whole: bool) -> Vec<bool> {
     show(0, CONTEXT);
     show(events.len().saturating_sub(CONTEXT * 2), events.len());
     let acts = events.iter().enumerate().filter(|(_, event)| is_act(event));
-    for (index, _) in acts.take(4) {
-        show(index, index + 1);
+    let acts: Vec<usize> = acts.map(|(index, _)| index).collect();
+    // A check that does the same again and again: how it began, and what it ended with.
+    for index in acts.iter().take(2).chain(acts.iter().rev().take(3)) {
+        show(*index, *index + 1);
     }
     let noted = events
         .iter()
@@ -170,7 +192,23 @@ fn shown(events: &[Event], whole: bool) -> Vec<bool> {
     for (index, _) in noted.take(4) {
         show(index.saturating_sub(CONTEXT), index + CONTEXT + 1);
     }
+    close_small_gaps(&mut shown);
     shown
+}
+
+/// To say that a line or two are left out takes as much room as to show them.
+fn close_small_gaps(shown: &mut [bool]) {
+    let mut last = None;
+    for index in 0..shown.len() {
+        if !shown[index] {
+            continue;
+        }
+        let from = last.map_or(0, |last: usize| last + 1);
+        if index - from <= SMALL_GAP {
+            shown[from..index].fill(true);
+        }
+        last = Some(index);
+    }
 }
 
 /// A request has an answer, or a note that it has none.

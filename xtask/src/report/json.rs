@@ -20,7 +20,7 @@ impl Notes for Json {
 impl Reporter for Json {
     fn exercise(&self, _exercise: &ExerciseReport) {}
 
-    fn advance(&self, _done: usize, _of: usize) {}
+    fn advance(&self, _done: usize, _of: usize, _current: Option<&str>) {}
 
     fn finish(&self, report: &Report, _outlook: &Outlook) -> std::io::Result<()> {
         let mut stdout = std::io::stdout().lock();

@@ -130,8 +130,24 @@ pub(crate) struct ExerciseReport {
     pub(crate) compile_error: Option<String>,
     /// The files that a learner edits, relative to the checkout.
     pub(crate) files: Vec<String>,
+    /// What the learner guessed, and what it was.
+    #[serde(default)]
+    pub(crate) prediction: Option<Prediction>,
     /// In the order of their names in the source.
     pub(crate) checks: Vec<CheckReport>,
+}
+
+/// A number that was guessed before the first check.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Prediction {
+    /// What was asked.
+    pub(crate) question: String,
+    /// The check that measures it.
+    pub(crate) check: String,
+    /// What the learner said.
+    pub(crate) guessed: u64,
+    /// What that check measured.
+    pub(crate) measured: u64,
 }
 
 /// One check.
@@ -149,6 +165,9 @@ pub(crate) struct CheckReport {
     pub(crate) reason: Option<String>,
     /// The `todo!()` that was reached.
     pub(crate) todo: Option<Todo>,
+    /// The number that a learner may have been asked to guess.
+    #[serde(default)]
+    pub(crate) measured: Option<u64>,
     /// All that was seen in the run that decided.
     pub(crate) timeline: Vec<Event>,
     /// What the app instances wrote to stderr, where it did not pass.
@@ -189,6 +208,7 @@ impl CheckReport {
             finding: None,
             reason: None,
             todo: None,
+            measured: None,
             timeline: Vec::new(),
             logs: Vec::new(),
             duration_ms: 0.0,
@@ -240,21 +260,22 @@ impl Report {
 pub(crate) trait Reporter: Notes {
     /// An exercise's checks have all ended.
     fn exercise(&self, exercise: &ExerciseReport);
-    /// How many of how many checks have ended.
-    fn advance(&self, done: usize, of: usize);
+    /// How many of how many checks have ended, and which has been going on for longest.
+    fn advance(&self, done: usize, of: usize, current: Option<&str>);
     /// The run has ended.
     fn finish(&self, report: &Report, outlook: &Outlook) -> io::Result<()>;
 }
 
 /// An error on stderr: what happened, then what to do next.
 pub(crate) fn error(error: &anyhow::Error) {
-    terminal::say(&format!("error: {error:#}"));
+    let look = style::Look::of(&io::stderr());
+    terminal::say(&look.wrapped(&format!("error: {error:#}")));
     let hint = match error.downcast_ref::<Fault>() {
         Some(fault) => Some(fault.hint.as_str()),
         None => error.chain().find_map(hint_of_system),
     };
     if let Some(hint) = hint {
-        terminal::say(&format!("\nhint: {hint}"));
+        terminal::say(&look.wrapped(&format!("\nhint: {hint}")));
     }
 }
 

@@ -56,4 +56,98 @@ impl Look {
             command: style(Style::new().cyan()),
         }
     }
+
+    /// The text with no line longer than a terminal is wide; elsewhere as it is.
+    pub(crate) fn wrapped(&self, text: &str) -> String {
+        if !self.live {
+            return text.to_owned();
+        }
+        let lines = text.lines().map(|line| {
+            let indent: String = line.chars().take_while(|c| *c == ' ').collect();
+            self.filled(line, &indent)
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// The same for a brief: its own line ends are not a terminal's.
+    pub(crate) fn reflowed(&self, markdown: &str) -> String {
+        if !self.live {
+            return markdown.to_owned();
+        }
+        // Each with whether it stays as it is.
+        let mut blocks: Vec<(String, bool)> = Vec::new();
+        let (mut code, mut goes_on) = (false, false);
+        for line in markdown.lines() {
+            let fence = line.starts_with("```");
+            let plain = !code && !fence && !line.starts_with(['|', '#']) && !line.is_empty();
+            match blocks.last_mut() {
+                Some((block, _)) if plain && goes_on && !begins_an_item(line) => {
+                    block.push(' ');
+                    block.push_str(line.trim_start());
+                }
+                _ => blocks.push((line.to_owned(), !plain)),
+            }
+            code ^= fence;
+            goes_on = plain;
+        }
+        let filled = blocks.iter().map(|(block, verbatim)| match verbatim {
+            true => block.clone(),
+            false if begins_an_item(block) => self.filled(block, "  "),
+            false => self.filled(block, ""),
+        });
+        filled.collect::<Vec<_>>().join("\n")
+    }
+
+    fn filled(&self, line: &str, indent: &str) -> String {
+        let options = textwrap::Options::new(self.width)
+            .subsequent_indent(indent)
+            // A path or a command is to be copied whole: only a space may end a line.
+            .word_separator(textwrap::WordSeparator::AsciiSpace)
+            .word_splitter(textwrap::WordSplitter::NoHyphenation)
+            .break_words(false);
+        textwrap::fill(line, options)
+    }
+}
+
+fn begins_an_item(line: &str) -> bool {
+    let number = line.trim_start_matches(|c: char| c.is_ascii_digit());
+    line.starts_with("- ") || (number.len() < line.len() && number.starts_with(". "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_brief_is_set_anew_for_a_narrow_terminal() {
+        let brief = "### 1. Reads\n\nIt looks into Redis, and\nafter a miss it asks.\n\n\
+                     - after a miss the product is\n  in Redis;\n- and it expires.\n\n```text\nfn ttl(base: \
+                     Duration, rng: &mut StdRng) -> Duration\n```\n";
+        let narrow = Look::new(false, 40, true).reflowed(brief);
+        insta::assert_snapshot!(narrow, @r"
+        ### 1. Reads
+
+        It looks into Redis, and after a miss
+        it asks.
+
+        - after a miss the product is in Redis;
+        - and it expires.
+
+        ```text
+        fn ttl(base: Duration, rng: &mut StdRng) -> Duration
+        ```
+        ");
+        assert_eq!(Look::new(false, 40, false).reflowed(brief), brief);
+    }
+
+    #[test]
+    fn a_command_is_never_broken() {
+        let hint = "`cargo xtask watch caching/cache-aside` goes on with it, and so on\n  two in";
+        let wrapped = Look::new(false, 40, true).wrapped(hint);
+        insta::assert_snapshot!(wrapped, @r"
+        `cargo xtask watch caching/cache-aside`
+        goes on with it, and so on
+          two in
+        ");
+    }
 }

@@ -48,7 +48,18 @@ impl Terminal {
         }
     }
 
-    fn print(&self, text: &str) {
+    /// How stdout may look.
+    pub(crate) fn look(&self) -> &Look {
+        &self.look
+    }
+
+    /// Takes the line away that says what is going on.
+    pub(crate) fn clear(&self) {
+        self.spinner.finish_and_clear();
+    }
+
+    /// Writes to stdout, clear of what is going on.
+    pub(crate) fn print(&self, text: &str) {
         // A reader that has gone is noticed at the end, where it decides the exit.
         self.spinner.suspend(|| {
             let _ = io::stdout().lock().write_all(text.as_bytes());
@@ -71,8 +82,9 @@ impl Reporter for Terminal {
         self.print(&exercise_lines(exercise, self.detailed, &self.look));
     }
 
-    fn advance(&self, done: usize, of: usize) {
-        self.spinner.set_message(format!("{done} of {of} checks"));
+    fn advance(&self, done: usize, of: usize, current: Option<&str>) {
+        let checking = words::checking(done, of, current);
+        self.spinner.set_message(checking);
     }
 
     fn finish(&self, report: &Report, outlook: &Outlook) -> io::Result<()> {
@@ -134,6 +146,13 @@ pub(crate) fn closing(
 ) -> String {
     let mut text = String::from("\n");
     let worked_on = worked_on(report);
+    if worked_on.is_none() && detailed {
+        let guesses = report
+            .exercises
+            .iter()
+            .map(|exercise| guess(exercise, look));
+        text.extend(guesses);
+    }
     if let Some(exercise) = worked_on {
         text.push_str(&trouble(exercise, detailed, whole_wire, look));
     } else if whole_wire {
@@ -216,11 +235,12 @@ pub(crate) fn trouble(
         text.push_str(&format!(
             "{} does not compile:\n\n{}\n",
             exercise.id,
-            error.trim_end()
+            look.wrapped(error.trim_end())
         ));
         text.push('\n');
         return text;
     }
+    text.push_str(&guess(exercise, look));
     // One at a time teaches more than all at once, unless all of one exercise were asked for.
     let shown = if detailed { usize::MAX } else { 1 };
     let open = exercise
@@ -238,6 +258,17 @@ pub(crate) fn trouble(
         text.push('\n');
     }
     text
+}
+
+/// What the learner guessed, beside what it was.
+pub(crate) fn guess(exercise: &ExerciseReport, look: &Look) -> String {
+    exercise.prediction.as_ref().map_or_else(String::new, |it| {
+        let verdict = match it.guessed == it.measured {
+            true => format!("you said {}, and so it is", it.guessed),
+            false => format!("you said {}; it was {}", it.guessed, it.measured),
+        };
+        finding::field("guess", &format!("{} {verdict}", it.question), look) + "\n"
+    })
 }
 
 /// What to type next.

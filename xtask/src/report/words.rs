@@ -31,6 +31,12 @@ pub(crate) fn sign(status: Status) -> &'static str {
     }
 }
 
+/// How far a run of checks is, and what it waits for.
+pub(crate) fn checking(done: usize, of: usize, current: Option<&str>) -> String {
+    let waiting = current.map_or_else(String::new, |check| format!(": {check}"));
+    format!("checking, {done} of {of} done{waiting}")
+}
+
 /// `1 check waits`, `5 checks wait`.
 pub(crate) fn waiting(checks: usize) -> String {
     let verb = if checks == 1 { "waits" } else { "wait" };

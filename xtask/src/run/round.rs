@@ -89,7 +89,9 @@ impl Ready {
         })
         .await;
         // The next round brings its own; a missing file is nobody's loss.
-        for binary in [&self.built.app, &self.built.checks] {
+        let prepare = self.built.prepare.as_ref();
+        let own = [&self.built.app, &self.built.checks];
+        for binary in own.into_iter().chain(prepare.map(|it| &it.program)) {
             let _ = fs::remove_file(binary);
         }
         let mut report = Report {

@@ -2,11 +2,15 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use labkit::wire::Address;
+use nix::sys::signal::Signal;
 use percent_encoding::percent_decode_str;
 use redis_protocol::resp2::types::OwnedFrame;
 
 use super::resp::{Client, members, text};
-use super::{Contents, Launch, Listen, Service, Settings, Speech, Target, Url, Version};
+use super::{
+    Config, Contents, Keeping, Launch, Listen, Servers, Service, Settings, Speech, Target, Url,
+    Version,
+};
 
 /// The key that says whose a borrowed server is while a run lasts.
 pub(crate) const CLAIM: &str = "backend-labs:claim";
@@ -15,9 +19,12 @@ pub(crate) const CLAIM: &str = "backend-labs:claim";
 pub(crate) const REDIS: Service = Service {
     name: "redis",
     env: "LABS_REDIS_URL",
+    own: "an empty redis",
     image: "redis:7",
     port: 6379,
+    socket: "s",
     program: "redis-server",
+    elsewhere: &[],
     // `redis-server` holds a link only; the binary is in `redis-tools`.
     packages: &["redis-server", "redis-tools"],
     install: &[
@@ -29,31 +36,37 @@ pub(crate) const REDIS: Service = Service {
         ("apk", "redis"),
     ],
     oldest: Version(7, 0),
-    arguments,
+    administrator: None,
+    command,
+    // There is nothing that it would have to put in order.
+    stop: Signal::SIGKILL,
     look,
     variable,
-    objection,
-    refusal,
+    config: Some(Config { objection, refusal }),
     speech: Speech {
         alive: |target| Box::pin(alive(target)),
         version: |target| Box::pin(version(target)),
-        settings: |target| Box::pin(settings(target)),
-        reset: |target, settings| Box::pin(reset(target, settings)),
         parse,
-        contents: |target| Box::pin(contents(target)),
-        claim: |target, name| Box::pin(claim(target, name)),
-        take_over: |target, from, to| Box::pin(take_over(target, from, to)),
-        clear: |target, name| Box::pin(clear(target, name)),
-        unclaim: |target, name| Box::pin(unclaim(target, name)),
+        // Its logical databases share pub/sub, FLUSHALL, CONFIG and INFO.
+        keeping: Keeping::Servers(Servers {
+            settings: |target| Box::pin(settings(target)),
+            reset: |target, settings| Box::pin(reset(target, settings)),
+            contents: |target| Box::pin(contents(target)),
+            claim: |target, name| Box::pin(claim(target, name)),
+            take_over: |target, from, to| Box::pin(take_over(target, from, to)),
+            clear: |target, name| Box::pin(clear(target, name)),
+            unclaim: |target, name| Box::pin(unclaim(target, name)),
+        }),
     },
 };
 
 /// The learner's file comes first, so that ours win: where the server listens and writes
 /// is the lab's to say, and nothing may survive it.
-fn arguments(launch: &Launch<'_>) -> Vec<String> {
-    let mut arguments: Vec<String> = launch.config.map(str::to_owned).into_iter().collect();
+fn command(launch: &Launch<'_>) -> Vec<String> {
+    let mut command = vec![launch.program.to_owned()];
+    command.extend(launch.config.map(str::to_owned));
     let mut force = |name: &str, value: &str| {
-        arguments.extend([format!("--{name}"), value.to_owned()]);
+        command.extend([format!("--{name}"), value.to_owned()]);
     };
     match launch.listen {
         Listen::Unix(path) => {
@@ -84,8 +97,8 @@ fn arguments(launch: &Launch<'_>) -> Vec<String> {
     ] {
         force(name, value);
     }
-    arguments.extend(["--replicaof", "no", "one"].map(str::to_owned));
-    arguments
+    command.extend(["--replicaof", "no", "one"].map(str::to_owned));
+    command
 }
 
 /// A server of the user's own may ask for a password, which is theirs to type.
@@ -96,8 +109,8 @@ fn look(target: &Target) -> String {
             format!("redis-cli -h {} -p {}", address.ip(), address.port())
         }
     };
-    if target.database != 0 {
-        command += &format!(" -n {}", target.database);
+    if let Some(database) = &target.database {
+        command += &format!(" -n {database}");
     }
     if let Some(user) = &target.username {
         command += &format!(" --user {user}");
@@ -238,11 +251,12 @@ fn parse(value: &str) -> Result<Url> {
     };
     let host = url.host_str().filter(|host| !host.is_empty());
     let database = match url.path().trim_matches('/') {
-        "" => 0,
-        number => number
-            .parse()
-            .ok()
-            .with_context(|| format!("'{number}' is no number of a database; it takes {FORM}"))?,
+        "" => None,
+        number => {
+            let parsed: Option<u32> = number.parse().ok();
+            let wrong = || format!("'{number}' is no number of a database; it takes {FORM}");
+            Some(parsed.with_context(wrong)?.to_string())
+        }
     };
     ensure!(
         url.query().is_none() && url.fragment().is_none(),
@@ -269,7 +283,7 @@ async fn contents(target: &Target) -> Result<Contents> {
     let mut contents = Contents::default();
     for (database, counts) in info.lines().filter_map(|line| line.split_once(":keys=")) {
         let number = database.trim_start_matches("db");
-        let here = number.parse() == Ok(target.database);
+        let here = number.parse() == Ok(target.redis_database());
         let keys = counts.split(',').next().unwrap_or_default();
         let keys: u64 = keys.parse().context("INFO keyspace holds no number")?;
         let text = match keys.saturating_sub(u64::from(here && holder.is_some())) {
@@ -349,28 +363,18 @@ mod tests {
 
     use super::*;
 
-    fn at(address: Address) -> Target {
-        Target {
-            address,
-            username: None,
-            password: None,
-            database: 0,
-            ours: true,
-        }
-    }
-
     #[test]
     fn a_person_is_told_how_to_look_inside_and_never_a_password() {
-        let socket = at(Address::Unix(PathBuf::from("/tmp/run/s")));
+        let socket = Target::at(Address::Unix(PathBuf::from("/tmp/run/s")));
         assert_eq!(look(&socket), "redis-cli -s /tmp/run/s");
         assert_eq!(variable(&socket), "REDIS_URL=redis+unix:///tmp/run/s");
-        let port = at(Address::Tcp(([127, 0, 0, 1], 6379).into()));
+        let port = Target::at(Address::Tcp(([127, 0, 0, 1], 6379).into()));
         assert_eq!(look(&port), "redis-cli -h 127.0.0.1 -p 6379");
         assert_eq!(variable(&port), "REDIS_URL=redis://127.0.0.1:6379/");
         let theirs = Target {
             username: Some("ada".to_owned()),
             password: Some("secret".to_owned()),
-            database: 1,
+            database: Some("1".to_owned()),
             ours: false,
             ..port
         };

@@ -1,22 +1,14 @@
 //! Just enough of Redis' protocol to ask a server who it is and to tidy up after a check.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, bail};
 use labkit::wire::Address;
 use redis_protocol::resp2::decode::decode;
 use redis_protocol::resp2::types::OwnedFrame;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::Target;
-
-/// A server that does not answer in this time is not one that checks can lean on.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+use super::connection::{PATIENCE, Stream, connect};
 
 /// One connection.
 pub(super) struct Client {
@@ -27,18 +19,8 @@ pub(super) struct Client {
 impl Client {
     /// Connects, without a word yet.
     pub(super) async fn connect(address: &Address) -> Result<Self> {
-        let connecting = async {
-            Ok::<Box<dyn Stream>, std::io::Error>(match address {
-                Address::Tcp(address) => Box::new(TcpStream::connect(address).await?),
-                Address::Unix(path) => Box::new(UnixStream::connect(path).await?),
-            })
-        };
-        let stream = timeout(PATIENCE, connecting)
-            .await
-            .with_context(|| format!("no connection to {address} in {PATIENCE:?}"))?
-            .with_context(|| format!("cannot connect to {address}"))?;
         Ok(Self {
-            stream,
+            stream: connect(address).await?,
             unread: Vec::new(),
         })
     }
@@ -52,9 +34,8 @@ impl Client {
                 None => client.call(&["AUTH", password]).await?,
             };
         }
-        if target.database != 0 {
-            let database = target.database.to_string();
-            client.call(&["SELECT", &database]).await?;
+        if let Some(database) = &target.database {
+            client.call(&["SELECT", database]).await?;
         }
         Ok(client)
     }

@@ -13,7 +13,7 @@
 //! - (22) an external Redis that is not empty, is too old, or is not on loopback
 //!
 //! What a machine cannot set up is a failure, unless `LABS_WITHOUT` names it: `docker`,
-//! `mounts` (unshare), `users` (user namespaces).
+//! `mounts` (unshare), `users` (user namespaces), `tmux`.
 
 mod broken_app;
 mod external;
@@ -30,7 +30,13 @@ mod verbs;
 #[cfg(target_os = "linux")]
 mod forgery;
 #[cfg(target_os = "linux")]
+mod guess;
+#[cfg(target_os = "linux")]
 mod mounts;
+#[cfg(target_os = "linux")]
+mod postgres;
+#[cfg(target_os = "linux")]
+mod screens;
 #[cfg(target_os = "linux")]
 mod signals;
 #[cfg(target_os = "linux")]

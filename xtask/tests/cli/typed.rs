@@ -96,6 +96,11 @@ fn case_02_a_malformed_manifest_is_shown_with_file_line_and_what_was_expected() 
         "manifest_outside",
         with(&good.replace("src/greeting.rs", "../../greeting.rs"))
     );
+    let configured = "config = \"src/greeting.rs\"\npoints ";
+    assert_snapshot!(
+        "manifest_config_for_no_service",
+        with(&good.replacen("points ", configured, 1))
+    );
 }
 
 #[test]

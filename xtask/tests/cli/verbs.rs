@@ -85,3 +85,14 @@ fn up_says_how_to_look_into_a_service_and_what_the_app_needs() {
     assert_eq!(app, format!("app   REDIS_URL=redis+unix://{socket}"));
     ended.says("labs/of-redis/README.md");
 }
+
+#[test]
+fn a_lab_without_a_benchmark_or_a_beginning_says_so() {
+    let lab = Lab::new("without-a-bench");
+    let ended = Run::new(&["bench", &lab.name]).end();
+    assert_eq!(ended.code, 2, "{ended:?}");
+    ended.says("the lab `without-a-bench` has no benchmark");
+    let ended = Run::new(&["start", &lab.name]).end();
+    assert_eq!(ended.code, 2, "{ended:?}");
+    ended.says("the lab `without-a-bench` has no beginning of its own");
+}

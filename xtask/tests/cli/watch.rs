@@ -1,109 +1,32 @@
 //! `watch`, on a real terminal: every save is judged, and the terminal is given back.
 
-use std::fs::{self, File};
-use std::io::{Read as _, Write as _};
-use std::process::Stdio;
-use std::sync::{Arc, Mutex};
+use std::fs;
 use std::time::Duration;
 
-use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::termios::{Termios, tcgetattr};
 use nix::unistd::Pid;
 
-use crate::support::{Ended, Lab, Run, Running, wait_for};
+use crate::support::{Ended, Lab, Run, Screen, wait_for};
 
 const WRONG: &str =
     "pub(crate) fn greeting(name: &str) -> String {\n    format!(\"bye, {name}\")\n}\n";
 const LIMIT: Duration = Duration::from_secs(60);
 const FIRST_SCREEN: &str = "\x1b[?1049l";
 
-/// A terminal with a watch on it.
-struct Screen {
-    running: Running,
-    master: File,
-    shown: Arc<Mutex<String>>,
-    before: Termios,
-    pty: std::os::fd::OwnedFd,
+/// Starts it on a terminal of the usual size.
+fn watch(lab: &Lab) -> Screen {
+    Screen::of(&["watch", &lab.name])
 }
 
-fn size(rows: u16, columns: u16) -> Winsize {
-    Winsize {
-        ws_row: rows,
-        ws_col: columns,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    }
-}
-
-impl Screen {
-    fn watch(lab: &Lab) -> Self {
-        let pty = openpty(&size(24, 80), None).expect("a terminal");
-        let before = tcgetattr(&pty.slave).expect("its settings");
-        let end = || Stdio::from(pty.slave.try_clone().expect("a descriptor"));
-        let arguments = ["watch", &lab.name];
-        let mut run = Run::through(&["setsid", "--ctty", "--wait"], &arguments);
-        run.command
-            .env("TERM", "xterm")
-            .stdin(end())
-            .stdout(end())
-            .stderr(end());
-        let running = run.start();
-        let master = File::from(pty.master);
-        let shown = Arc::new(Mutex::new(String::new()));
-        let (mut reader, all) = (
-            master.try_clone().expect("a descriptor"),
-            Arc::clone(&shown),
-        );
-        std::thread::spawn(move || {
-            let mut chunk = [0; 4096];
-            while let Ok(read @ 1..) = reader.read(&mut chunk) {
-                let text = String::from_utf8_lossy(&chunk[..read]).into_owned();
-                all.lock().expect("no panic").push_str(&text);
-            }
-        });
-        Self {
-            running,
-            master,
-            shown,
-            before,
-            pty: pty.slave,
-        }
-    }
-
-    /// Waits until this is drawn, and forgets what was drawn so far.
-    fn shows(&self, words: &str) {
-        wait_for(words, LIMIT, || {
-            let mut shown = self.shown.lock().expect("no panic");
-            let at = shown.find(words)?;
-            shown.drain(..at + words.len());
-            Some(())
-        });
-    }
-
-    fn types(&mut self, keys: &str) {
-        self.master.write_all(keys.as_bytes()).expect("typed");
-    }
-
-    fn resize(&self, rows: u16, columns: u16) {
-        let size = format!("stty rows {rows} columns {columns}");
-        let slave = Stdio::from(self.pty.try_clone().expect("a descriptor"));
-        let mut shell = std::process::Command::new("sh");
-        let resized = shell.args(["-c", &size]).stdin(slave).status();
-        assert!(resized.expect("a shell").success());
-    }
-
-    /// The run has ended, and the terminal is as it was before it.
-    fn ended(self) -> Ended {
-        let ended = self.running.end();
-        let after = tcgetattr(&self.pty).expect("its settings");
-        assert_eq!(after, self.before, "the terminal was not given back");
-        wait_for("the first screen", LIMIT, || {
-            let shown = self.shown.lock().expect("no panic");
-            shown.contains(FIRST_SCREEN).then_some(())
-        });
-        ended
-    }
+/// The run has ended, and the terminal shows its first screen again.
+fn gave_back(screen: Screen) -> Ended {
+    let shown = screen.shown();
+    let ended = screen.ended();
+    wait_for("the first screen", LIMIT, || {
+        let shown = shown.lock().expect("no panic");
+        shown.contains(FIRST_SCREEN).then_some(())
+    });
+    ended
 }
 
 /// The process that watches this lab.
@@ -123,7 +46,7 @@ fn runner_of(lab: &Lab) -> Pid {
 #[test]
 fn every_save_is_judged_however_it_is_saved() {
     let lab = Lab::new("watched");
-    let mut screen = Screen::watch(&lab);
+    let mut screen = watch(&lab);
     screen.shows("not started");
 
     lab.write("src/greeting.rs", WRONG);
@@ -142,13 +65,13 @@ fn every_save_is_judged_however_it_is_saved() {
     screen.types("n");
     screen.shows("no other exercise");
     screen.types("q");
-    assert_eq!(screen.ended().code, 0);
+    assert_eq!(gave_back(screen).code, 0);
 }
 
 #[test]
 fn a_save_while_it_builds_is_judged_next() {
     let lab = Lab::new("watched-twice");
-    let mut screen = Screen::watch(&lab);
+    let mut screen = watch(&lab);
     screen.shows("building");
     lab.write("src/greeting.rs", WRONG);
     screen.shows("the body `bye, ada`");
@@ -159,14 +82,14 @@ fn a_save_while_it_builds_is_judged_next() {
     lab.solve();
     screen.shows("n goes on to the next exercise");
     screen.types("\x03");
-    assert_eq!(screen.ended().code, 130);
+    assert_eq!(gave_back(screen).code, 130);
 }
 
 #[test]
 fn a_terminal_of_no_size_is_survived() {
     let lab = Lab::new("watched-small");
     lab.write("src/greeting.rs", WRONG);
-    let mut screen = Screen::watch(&lab);
+    let mut screen = watch(&lab);
     screen.shows("the body `bye, ada`");
     for (rows, columns) in [(0, 0), (1, 1), (3, 7), (12, 40)] {
         screen.resize(rows, columns);
@@ -174,25 +97,25 @@ fn a_terminal_of_no_size_is_survived() {
     }
     screen.shows("bye, ada");
     screen.types("q");
-    assert_eq!(screen.ended().code, 0);
+    assert_eq!(gave_back(screen).code, 0);
 }
 
 #[test]
 fn a_killed_runner_gives_the_terminal_back_too() {
     let lab = Lab::new("watched-killed");
-    let screen = Screen::watch(&lab);
+    let screen = watch(&lab);
     screen.shows("not started");
     kill(runner_of(&lab), Signal::SIGKILL).expect("killed");
-    assert_eq!(screen.ended().code, 3);
+    assert_eq!(gave_back(screen).code, 3);
 }
 
 #[test]
 fn sigterm_gives_the_terminal_back_too() {
     let lab = Lab::new("watched-ended");
-    let screen = Screen::watch(&lab);
+    let screen = watch(&lab);
     screen.shows("not started");
-    screen.running.send(Signal::SIGTERM);
-    assert_eq!(screen.ended().code, 143);
+    screen.send(Signal::SIGTERM);
+    assert_eq!(gave_back(screen).code, 143);
 }
 
 #[test]
@@ -202,4 +125,76 @@ fn off_a_terminal_it_says_what_does_the_same() {
     assert_eq!(ended.code, 2, "{ended:?}");
     ended.says("`watch` draws on a terminal");
     ended.says(&format!("hint: cargo xtask check {}", lab.name));
+}
+
+#[test]
+fn a_server_that_was_killed_between_two_saves_is_started_anew() {
+    let lab = Lab::new("watched-redis");
+    lab.change("lab.toml", "services = []", "services = [\"redis\"]");
+    lab.solve();
+    let mut screen = Screen::of(&["watch", &lab.name, "--services", "native"]);
+    screen.shows("n goes on to the next exercise");
+    let servers = children_of(runner_of(&lab), "redis-server");
+    assert!(!servers.is_empty(), "none runs");
+    for server in servers {
+        kill(server, Signal::SIGKILL).expect("killed");
+    }
+    lab.write("src/greeting.rs", WRONG);
+    screen.shows("the body `bye, ada`");
+    lab.solve();
+    screen.shows("n goes on to the next exercise");
+    screen.types("q");
+    assert_eq!(gave_back(screen).code, 0);
+}
+
+#[test]
+fn an_app_in_an_endless_loop_is_ended_and_the_next_save_judged() {
+    let lab = Lab::new("watched-looping");
+    let looping = "pub(crate) fn greeting(_: &str) -> String {\n    loop {\n        \
+                   std::hint::spin_loop();\n    }\n}\n";
+    lab.write("src/greeting.rs", looping);
+    let mut screen = watch(&lab);
+    screen.shows("was not answered within");
+    lab.write("src/greeting.rs", WRONG);
+    screen.shows("the body `bye, ada`");
+    screen.types("q");
+    assert_eq!(gave_back(screen).code, 0);
+}
+
+#[test]
+fn what_an_app_writes_need_be_no_text() {
+    let lab = Lab::new("watched-noise");
+    let noise = "use std::io::Write as _;\n\npub(crate) fn greeting(name: &str) -> String {\n    \
+                 let _ = std::io::stderr().write_all(b\"\\xff\\x1b[2J\\x00\\n\");\n    \
+                 format!(\"bye, {name}\\u{1b}[2J\\u{7}\")\n}\n";
+    lab.write("src/greeting.rs", noise);
+    let mut screen = watch(&lab);
+    screen.shows("the body `bye, ada");
+    let shown = screen.shown();
+    std::thread::sleep(Duration::from_millis(300));
+    let drawn = shown.lock().expect("no panic").clone();
+    assert!(
+        !drawn.contains("ada\x1b[2J"),
+        "it was let through: {drawn:?}"
+    );
+    screen.types("q");
+    assert_eq!(gave_back(screen).code, 0);
+}
+
+/// The children of a process that run this program.
+fn children_of(parent: Pid, program: &str) -> Vec<Pid> {
+    let processes = fs::read_dir("/proc").expect("Linux").flatten();
+    let of_it = |process: &fs::DirEntry| {
+        let status = fs::read_to_string(process.path().join("status")).unwrap_or_default();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap_or_default().trim().to_owned()
+        };
+        field("Name:") == program && field("PPid:") == parent.to_string()
+    };
+    processes
+        .filter(of_it)
+        .filter_map(|process| process.file_name().to_str()?.parse().ok())
+        .map(Pid::from_raw)
+        .collect()
 }

@@ -26,6 +26,9 @@ pub(super) fn cases(
 ) -> anyhow::Result<Vec<Case>> {
     let solution = Variant::Solution.files(lab)?;
     let mut variants = vec![Variant::Solution, Variant::Starter];
+    if lab.manifest.start.is_some() {
+        variants.extend([false, true].map(|done| Variant::FirstWin { done }));
+    }
     variants.extend(alternatives(lab)?.into_iter().map(Variant::Alternative));
     variants.extend(mutant::names(lab)?.into_iter().map(Variant::Mutant));
     let mut cases = Vec::new();
@@ -55,7 +58,8 @@ pub(super) fn cases(
             _ => None,
         };
         if let Some(mutant) = &mutant {
-            for check in mutant.caught_by.difference(checks) {
+            let both = mutant.caught_by.union(&mutant.by_chance);
+            for check in both.filter(|check| !checks.contains(*check)) {
                 faults.push(format!(
                     "mutants/{}: there is no check `{check}`",
                     mutant.name

@@ -6,6 +6,7 @@ use crate::build;
 use crate::cli::Verify;
 use crate::lab::Lab;
 use crate::pool::Pool;
+use crate::predict;
 use crate::provider::RunFolder;
 use crate::report::{ExerciseReport, Outlook, Report, Reporter, Status, words};
 use crate::run::{self, Plan, Session};
@@ -47,6 +48,14 @@ pub(super) async fn judge(
     let mut faults = Vec::new();
     let mut said = false;
     for exercise in &exercises {
+        if let (Variant::Solution, Some(check)) = (&case.variant, asked_for(lab, exercise))
+            && predict::measured(exercise, check).is_none()
+        {
+            faults.push(format!(
+                "{}: a learner guesses a number, and `{check}` measures none",
+                exercise.id
+            ));
+        }
         for check in &exercise.checks {
             if check.status == Status::Unavailable {
                 return Ok(None);
@@ -54,7 +63,15 @@ pub(super) async fn judge(
             let full = format!("{}::{}", exercise.id.replace('-', "_"), check.name);
             let must_fail = match (&case.variant, &case.mutant) {
                 (Variant::Starter, _) => true,
+                (_, Some(mutant)) if mutant.by_chance.contains(&full) => continue,
                 (_, Some(mutant)) => mutant.caught_by.contains(&full),
+                // One number shows what is missing; the rest of the exercise is for later.
+                (Variant::FirstWin { done: false }, _) => {
+                    if asked_for(lab, exercise) != Some(&check.name) {
+                        continue;
+                    }
+                    true
+                }
                 _ => false,
             };
             let seed = plan.seed;
@@ -97,6 +114,13 @@ pub(super) async fn judge(
     Ok(Some(faults))
 }
 
+/// The check whose number a learner is asked to guess.
+fn asked_for<'a>(lab: &'a Lab, exercise: &ExerciseReport) -> Option<&'a str> {
+    let declared = lab.exercise(&exercise.id).ok()?;
+    let predict = declared.predict.as_ref()?;
+    Some(&predict.check)
+}
+
 /// What is wrong with a mutant, on a line of its own.
 fn why_wrong(case: &Case) -> String {
     case.mutant.as_ref().map_or_else(String::new, |mutant| {
@@ -132,7 +156,7 @@ impl crate::provider::Notes for Silent {
 
 impl Reporter for Silent {
     fn exercise(&self, _exercise: &ExerciseReport) {}
-    fn advance(&self, _done: usize, _of: usize) {}
+    fn advance(&self, _done: usize, _of: usize, _current: Option<&str>) {}
     fn finish(&self, _report: &Report, _outlook: &Outlook) -> std::io::Result<()> {
         Ok(())
     }

@@ -24,14 +24,14 @@ type Seen = Option<(SystemTime, u64)>;
 
 /// The files that decide a verdict, as they were when last looked at.
 #[derive(Debug)]
-pub(super) struct Files {
+pub(in crate::cmd) struct Files {
     roots: Vec<PathBuf>,
     seen: Vec<(PathBuf, Seen)>,
 }
 
 impl Files {
     /// What the learner edits, and the shell around it.
-    pub(super) fn of(lab: &Lab) -> Self {
+    pub(in crate::cmd) fn of(lab: &Lab) -> Self {
         let exercises = lab.manifest.exercises.iter();
         let mut roots: Vec<_> = exercises
             .flat_map(|exercise| &exercise.files)
@@ -43,7 +43,7 @@ impl Files {
     }
 
     /// Comes back once something was saved and has stayed as it is for a moment.
-    pub(super) async fn changed(&mut self) {
+    pub(in crate::cmd) async fn changed(&mut self) {
         while look(&self.roots) == self.seen {
             sleep(PAUSE).await;
         }

@@ -4,10 +4,16 @@
 use owo_colors::OwoColorize as _;
 
 use crate::report::style::Look;
-use crate::report::terminal::{exercise_lines, trouble, worked_on};
+use crate::report::terminal::{exercise_lines, guess, trouble, worked_on};
 use crate::report::{ExerciseReport, Report, Status, words};
 
 const KEYS: &str = "h hint  n next  l list  w wire  q quit";
+
+/// While the exercise has not passed.
+const KEYS_OF_AN_OPEN_ONE: &str = "h hint  n skip  l list  w wire  q quit";
+
+/// While something else stands in place of the verdict.
+const KEYS_OF_A_PAGE: &str = "esc back  h one more hint  l list  q quit";
 
 /// All that the screen is made from.
 #[derive(Debug, Default)]
@@ -49,8 +55,16 @@ impl Model {
                 .map(ToString::to_string),
         );
         screen.resize(rows.saturating_sub(1), String::new());
-        screen.push(KEYS.style(look.quiet).to_string());
-        screen.split_off(screen.len() - rows.min(screen.len()))
+        let keys = match self.page {
+            Some(_) => KEYS_OF_A_PAGE,
+            None if self.report.as_ref().is_some_and(|it| open(it).is_none()) => KEYS,
+            None => KEYS_OF_AN_OPEN_ONE,
+        };
+        screen.push(keys.style(look.quiet).to_string());
+        let screen = screen.split_off(screen.len() - rows.min(screen.len()));
+        // A terminal that does not wrap writes all that is too long over its last column.
+        let cut = |row: String| console::truncate_str(&row, columns, "…").into_owned();
+        screen.into_iter().map(cut).collect()
     }
 
     fn head(&self, look: &Look, lines: usize, room: usize) -> String {
@@ -79,7 +93,11 @@ impl Model {
             doing => format!("  {doing}"),
         };
         let more = match lines > room {
-            true => format!("  ↑↓ {}/{lines}", (self.scroll + room).min(lines)),
+            true => {
+                // On a narrow screen there is no room for the word.
+                let what = if look.width < 60 { "" } else { "line " };
+                format!("  ↑↓ {what}{}/{lines}", (self.scroll + room).min(lines))
+            }
             false => String::new(),
         };
         format!("{verdict}{}", format!("{more}{doing}").style(look.quiet))
@@ -87,10 +105,10 @@ impl Model {
 
     fn body(&self, look: &Look) -> String {
         if let Some(page) = &self.page {
-            return textwrap::fill(page, look.width);
+            return look.wrapped(page);
         }
         if let Some(error) = &self.error {
-            return textwrap::fill(error, look.width);
+            return look.wrapped(error);
         }
         match &self.report {
             Some(report) => verdict(report, self.wire, look),
@@ -112,7 +130,12 @@ fn verdict(report: &Report, wire: bool, look: &Look) -> String {
     let Some(exercise) = open(report) else {
         let passed = report.exercises.iter();
         let lines: String = passed.map(|one| exercise_lines(one, true, look)).collect();
-        return format!("{lines}\nn goes on to the next exercise\n");
+        let guesses: String = report
+            .exercises
+            .iter()
+            .map(|one| guess(one, look))
+            .collect();
+        return format!("{lines}\n{guesses}n goes on to the next exercise\n");
     };
     let mut text = trouble(exercise, false, wire, look);
     match exercise.status {
@@ -182,6 +205,7 @@ mod tests {
                 points: 10,
                 compile_error: None,
                 files: vec!["labs/shop/src/reads.rs".to_owned()],
+                prediction: None,
                 checks: vec![
                     check,
                     CheckReport::unrun("an_entry_expires", Status::Passed),

@@ -18,9 +18,9 @@ use crate::lab::{Exercise, Lab};
 use crate::pool::Pool;
 use crate::provider::{Notes, RunFolder};
 use crate::report::style::Look;
-use crate::report::{ExerciseReport, Outlook, Report, Reporter, Status};
+use crate::report::{ExerciseReport, Outlook, Report, Reporter, Status, words};
 use crate::run::{Building, Plan};
-use crate::{attempt, progress};
+use crate::{attempt, predict, progress};
 
 /// How a watch came to its end.
 #[derive(Debug, PartialEq, Eq)]
@@ -286,8 +286,12 @@ async fn round(
     let (pool, ready) = tokio::join!(opened, building.ready());
     // Somebody may have ended a server since the last round.
     pool.refresh().await;
-    let report = ready?.judge(lab, &plan, folder, pool, &*reporter).await?;
-    progress::change(checkout, &*reporter, |progress| progress.take_in(&report));
+    let mut report = ready?.judge(lab, &plan, folder, pool, &*reporter).await?;
+    progress::change(checkout, &*reporter, |known| {
+        known.take_in(&report);
+        let own = known.labs.entry(lab.name.clone()).or_default();
+        predict::compare(&mut report, lab, own);
+    });
     attempt::keep(checkout, &report, &*reporter);
     Ok(report)
 }
@@ -318,8 +322,8 @@ impl Notes for Live {
 impl Reporter for Live {
     fn exercise(&self, _exercise: &ExerciseReport) {}
 
-    fn advance(&self, done: usize, of: usize) {
-        self.progress(&format!("{done} of {of} checks"));
+    fn advance(&self, done: usize, of: usize, current: Option<&str>) {
+        self.progress(&words::checking(done, of, current));
     }
 
     fn finish(&self, _report: &Report, _outlook: &Outlook) -> io::Result<()> {

@@ -79,7 +79,10 @@ async fn a_bundle_that_no_longer_runs_is_unpacked_anew() {
         "{:?}",
         said.lines()
     );
-    let instance = provider.start(None).await.expect("started");
+    let instance = provider
+        .start(None, None, &Said::default())
+        .await
+        .expect("started");
     use_it(&instance).await;
     instance.stop().await.expect("stopped");
 }

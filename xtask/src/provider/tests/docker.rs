@@ -68,7 +68,10 @@ async fn the_containers_of_a_run_are_found_by_its_name_alone() {
     let Some(provider) = docker(&run).await else {
         return;
     };
-    let instance = provider.start(None).await.expect("started");
+    let instance = provider
+        .start(None, None, &Said::default())
+        .await
+        .expect("started");
     let (_other_folder, other) = run_folder();
     assert_eq!(remove_containers(&other).await, 0);
     use_it(&instance).await;

@@ -1,8 +1,16 @@
 //! A server of the user's own, which is precious.
 
 use super::*;
-use crate::provider::external::{claim, look_at};
+use crate::provider::external::{self, External, look_at};
+use crate::services::Keeping;
 use crate::services::redis::CLAIM;
+
+async fn claim(target: Target, run: &RunFolder) -> anyhow::Result<External> {
+    let Keeping::Servers(servers) = &REDIS.speech.keeping else {
+        panic!("Redis lends whole servers");
+    };
+    external::claim(&REDIS, servers, target, run).await
+}
 
 #[tokio::test]
 async fn external_lends_an_empty_server_and_gives_it_back_as_it_was() {
@@ -12,13 +20,13 @@ async fn external_lends_an_empty_server_and_gives_it_back_as_it_was() {
     let (target, version) = look_at(&REDIS, &url, false).await.expect("it would do");
     assert!(!target.ours);
     assert!(version.starts_with(char::is_numeric), "{version}");
-    let external = claim(&REDIS, target, &run).await.expect("claimed");
+    let external = claim(target, &run).await.expect("claimed");
     let (target, lease) = external.lease(false).await.expect("leased");
-    assert_eq!(target.database, 3);
+    assert_eq!(target.redis_database(), 3);
     assert!(tell(&target, &["GET", CLAIM]).await.starts_with(run.id()));
     tell(&target, &["MSET", "a", "1", "b\n\u{e4}", "2"]).await;
     tell(&server.target(0), &["SET", "theirs", "1"]).await;
-    lease.clear(&REDIS, &target).await.expect("cleared");
+    lease.clear(&target).await.expect("cleared");
     assert_eq!(tell(&target, &["DBSIZE"]).await, "1", "the claim stays");
     drop(lease);
     external.release().await.expect("released");
@@ -30,9 +38,7 @@ async fn external_lends_an_empty_server_and_gives_it_back_as_it_was() {
 async fn external_is_one_lease_at_a_time() {
     let server = OwnServer::start().await;
     let (_folder, run) = run_folder();
-    let external = claim(&REDIS, server.target(0), &run)
-        .await
-        .expect("claimed");
+    let external = claim(server.target(0), &run).await.expect("claimed");
     let (_, first) = external.lease(false).await.expect("leased");
     let soon = std::time::Duration::from_millis(50);
     let second = tokio::time::timeout(soon, external.lease(false)).await;
@@ -47,9 +53,7 @@ async fn external_is_one_lease_at_a_time() {
 async fn external_cannot_be_given_a_configuration() {
     let server = OwnServer::start().await;
     let (_folder, run) = run_folder();
-    let external = claim(&REDIS, server.target(0), &run)
-        .await
-        .expect("claimed");
+    let external = claim(server.target(0), &run).await.expect("claimed");
     let Err(StartError::Unavailable(reason)) = external.lease(true).await else {
         panic!("it was given one");
     };
@@ -62,7 +66,7 @@ async fn case_22_an_external_server_that_is_not_empty_is_refused_untouched() {
     let server = OwnServer::start().await;
     let (_folder, run) = run_folder();
     tell(&server.target(5), &["MSET", "a", "1", "b", "2"]).await;
-    let refused = claim(&REDIS, server.target(0), &run).await;
+    let refused = claim(server.target(0), &run).await;
     let reason = refused.expect_err("refused").to_string();
     assert!(
         reason.contains("not empty: 2 keys in database 5"),
@@ -79,19 +83,15 @@ async fn an_external_server_that_another_run_uses_is_refused_until_that_run_is_d
     let mut keeper = tokio::process::Command::new("sleep");
     let mut keeper = keeper.arg("60").kill_on_drop(true).spawn().expect("sleeps");
     let theirs = owned_by(folder.path(), keeper.id().expect("runs"));
-    let abandoned = claim(&REDIS, server.target(0), &theirs)
-        .await
-        .expect("claimed");
+    let abandoned = claim(server.target(0), &theirs).await.expect("claimed");
     tell(&server.target(0), &["SET", "left", "behind"]).await;
 
     let (_folder, run) = run_folder();
-    let refused = claim(&REDIS, server.target(0), &run).await;
+    let refused = claim(server.target(0), &run).await;
     let reason = refused.expect_err("refused").to_string();
     assert!(reason.contains("in use by another run"), "{reason}");
     keeper.kill().await.expect("killed");
-    let external = claim(&REDIS, server.target(0), &run)
-        .await
-        .expect("taken over");
+    let external = claim(server.target(0), &run).await.expect("taken over");
     assert_eq!(tell(&server.target(0), &["EXISTS", "left"]).await, "0");
     assert!(abandoned.release().await.is_err(), "it is no longer theirs");
     external.release().await.expect("released");
@@ -136,14 +136,12 @@ async fn case_22_an_external_server_that_is_too_old_is_refused() {
 async fn the_address_of_an_external_server_is_read_with_care() {
     let parse = REDIS.speech.parse;
     let url = parse("redis://ann:p%40ss@[::1]:7000/4").expect("well formed");
-    assert_eq!(
-        (url.host.as_str(), url.port, url.database),
-        ("::1", 7000, 4)
-    );
+    assert_eq!((url.host.as_str(), url.port), ("::1", 7000));
+    assert_eq!(url.database.as_deref(), Some("4"));
     assert_eq!(url.username.as_deref(), Some("ann"));
     assert_eq!(url.password.as_deref(), Some("p@ss"));
     let url = parse("redis://localhost").expect("well formed");
-    assert_eq!((url.port, url.database, url.username), (6379, 0, None));
+    assert_eq!((url.port, url.database, url.username), (6379, None, None));
     for (wrong, why) in [
         ("rediss://localhost", "TLS"),
         ("http://localhost", "no scheme of Redis"),

@@ -5,6 +5,7 @@ mod docker;
 mod external;
 mod leftovers;
 mod native;
+mod postgres;
 mod resolution;
 
 use std::fs::{self, Permissions};
@@ -93,8 +94,14 @@ async fn use_it(instance: &Instance) {
 
 /// Two servers that know nothing of each other, made as new between two leases.
 async fn gives_servers_that_are_used_emptied_and_ended(provider: Provider, folder: &TempDir) {
-    let one = provider.start(None).await.expect("one");
-    let two = provider.start(None).await.expect("two");
+    let one = provider
+        .start(None, None, &Said::default())
+        .await
+        .expect("one");
+    let two = provider
+        .start(None, None, &Said::default())
+        .await
+        .expect("two");
     use_it(&one).await;
     assert_eq!(tell(two.target(), &["GET", "a"]).await, "");
     use_it(&two).await;
@@ -122,7 +129,7 @@ async fn takes_a_configuration_that_cannot_move_it(provider: Provider, folder: &
     let text = "maxmemory 3mb\nport 7777\nbind 127.0.0.9\ndaemonize yes\nrequirepass secret\n\
                 dir /\nlogfile /x\npidfile /y\nsave 1 1\nreplicaof 127.0.0.1 7\n";
     let instance = provider
-        .start(Some(&config(folder, text)))
+        .start(Some(&config(folder, text)), None, &Said::default())
         .await
         .expect("started");
     use_it(&instance).await;
@@ -134,7 +141,9 @@ async fn takes_a_configuration_that_cannot_move_it(provider: Provider, folder: &
 
 async fn gives_the_servers_own_words_for_a_refusal(provider: Provider, folder: &TempDir) {
     let config = config(folder, "maxmemory 3mb\n\nmaxmemory-policy newest\n");
-    let Err(StartError::Refused { words }) = provider.start(Some(&config)).await else {
+    let Err(StartError::Refused { words }) =
+        provider.start(Some(&config), None, &Said::default()).await
+    else {
         panic!("the server took it");
     };
     assert!(words.contains("at line 3"), "{words}");
@@ -156,13 +165,23 @@ fn is_without(part: &str) -> bool {
 
 /// A server of the user's own, on a port.
 struct OwnServer {
-    _process: tokio::process::Child,
+    process: tokio::process::Child,
     _folder: TempDir,
     port: u16,
 }
 
 impl OwnServer {
     async fn start() -> Self {
+        // A port that is free now may be somebody else's a moment later.
+        for _ in 0..5 {
+            if let Some(server) = Self::try_start().await {
+                return server;
+            }
+        }
+        panic!("no own server on any of five ports");
+    }
+
+    async fn try_start() -> Option<Self> {
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = free.local_addr().expect("bound").port();
         drop(free);
@@ -174,25 +193,30 @@ impl OwnServer {
             .kill_on_drop(true)
             .spawn()
             .expect("redis-server is installed");
-        let server = Self {
-            _process: process,
+        let mut server = Self {
+            process,
             _folder: folder,
             port,
         };
-        let dying = std::future::pending();
-        let alive = super::until_alive(&REDIS, &server.target(0), dying).await;
-        alive.expect("it answers");
-        server
+        let target = server.target(0);
+        let dying = async {
+            let _ = server.process.wait().await;
+        };
+        let alive = tokio::select! {
+            // Another server may answer at the same address: death decides.
+            biased;
+            () = dying => false,
+            alive = super::until_alive(&REDIS, &target, std::future::pending()) => alive.is_ok(),
+        };
+        alive.then_some(server)
     }
 
     fn target(&self, database: u32) -> Target {
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], self.port));
         Target {
-            address: labkit::wire::Address::Tcp(address),
-            username: None,
-            password: None,
-            database,
+            database: Some(database.to_string()),
             ours: false,
+            ..Target::at(labkit::wire::Address::Tcp(address))
         }
     }
 }

@@ -34,7 +34,10 @@ async fn native_gives_the_servers_own_words_for_a_refusal() {
 async fn native_never_runs_as_root() {
     let (_folder, run) = run_folder();
     let provider = native(&run).await;
-    let instance = provider.start(None).await.expect("started");
+    let instance = provider
+        .start(None, None, &Said::default())
+        .await
+        .expect("started");
     let info = tell(instance.target(), &["INFO", "server"]).await;
     let line = info
         .lines()

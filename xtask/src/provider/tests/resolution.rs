@@ -33,7 +33,10 @@ async fn in_this_environment() {
             let choice = <Choice as clap::ValueEnum>::from_str(choice, false).expect("one");
             match resolve(&REDIS, choice, &run, &said).await {
                 Ok(provider) => {
-                    let instance = provider.start(None).await.expect("started");
+                    let instance = provider
+                        .start(None, None, &Said::default())
+                        .await
+                        .expect("started");
                     use_it(&instance).await;
                     instance.stop().await.expect("stopped");
                     let mut text = format!("by {}\n", provider.name());

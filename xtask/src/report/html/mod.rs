@@ -86,6 +86,12 @@ fn exercise(lab: &str, attempts: &Attempts) -> Markup {
             p.facts {
                 "Again: " code { "cargo xtask check " (lab) "/" (exercise.id) " --seed " (last.seed) }
             }
+            @if let Some(guess) = &exercise.prediction {
+                p.guess {
+                    (guess.question) " You said " strong { (guess.guessed) } "; it was "
+                    strong { (guess.measured) } "."
+                }
+            }
             @if let Some(words) = &exercise.compile_error { pre { (words) } }
             @for check in &exercise.checks {
                 @let earlier = before.as_ref().and_then(|before| {

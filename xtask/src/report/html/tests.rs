@@ -64,6 +64,7 @@ fn attempt(status: Status, finding: Option<Finding>, timeline: Vec<Event>) -> At
             points: 10,
             compile_error: None,
             files: Vec::new(),
+            prediction: None,
             checks: vec![check],
         },
     }

@@ -1,6 +1,8 @@
 //! A scratch checkout with small labs, and what several tests need.
 
 mod run;
+#[cfg(target_os = "linux")]
+mod screen;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -11,6 +13,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub(crate) use run::{Ended, Run, Running, settled, text};
+#[cfg(target_os = "linux")]
+pub(crate) use screen::Screen;
 
 /// The runner under test.
 pub(crate) const XTASK: &str = env!("CARGO_BIN_EXE_xtask");

@@ -1,0 +1,205 @@
+//! What `start` shows.
+
+use std::fs;
+
+use anyhow::Context as _;
+use labkit::timeline::Event;
+use owo_colors::OwoColorize as _;
+
+use super::Tour;
+use crate::lab::{HERE, Lab, Start};
+use crate::report::style::Look;
+use crate::report::{CheckReport, ExerciseReport, Status, words};
+
+/// How much of a timeline is shown: the first few visits.
+const LINES: usize = 9;
+
+/// Narrower, and two timelines do not stand side by side.
+const SIDE_BY_SIDE: usize = 76;
+
+/// Where the learner comes in.
+pub(super) fn opening(lab: &Lab, start: &Start, look: &Look) -> String {
+    format!(
+        "{}\n\n{}\n\n",
+        lab.manifest.title.style(look.strong),
+        paragraph(&start.story, look)
+    )
+}
+
+/// The guess, the number, and the place where the call is missing.
+pub(super) fn before(
+    check: &CheckReport,
+    guess: Option<u64>,
+    tour: &Tour<'_>,
+    look: &Look,
+) -> anyhow::Result<String> {
+    let measured = check.measured.unwrap_or_default();
+    let said = match guess {
+        Some(guess) if guess == measured => format!("You said {guess}, and so it is: "),
+        Some(guess) => format!("You said {guess}. Measured: "),
+        None => "Measured: ".to_owned(),
+    };
+    let mut text = format!("\n{said}{}\n\n", measured.style(look.bad));
+    for line in lines(&check.timeline, look.width.saturating_sub(2)) {
+        text += &format!("  {line}\n");
+    }
+    let file = fs::read_to_string(&tour.file)
+        .with_context(|| format!("reading {}", tour.file.display()))?;
+    let here = file.lines().position(|line| line.contains(HERE));
+    let here = here.context("the file says where")?;
+    text += &format!("\n{}:{}\n\n", tour.shown, here + 1);
+    for (number, line) in file
+        .lines()
+        .enumerate()
+        .skip(here.saturating_sub(2))
+        .take(4)
+    {
+        let sign = if number == here { "→" } else { " " };
+        let line = format!("{sign} {:>3} | {line}", number + 1);
+        text += &match number == here {
+            true => format!("{}\n", line.style(look.strong)),
+            false => format!("{line}\n"),
+        };
+    }
+    text += &format!(
+        "\n{}\n\n{}\n\n",
+        paragraph(
+            "The file stands as your colleague left it. Open it, write this below the line, and \
+             save:",
+            look
+        ),
+        tour.start.call.style(look.command)
+    );
+    Ok(text)
+}
+
+/// The number after a save that did not do it.
+pub(super) fn not_yet(check: &CheckReport, before: &CheckReport, look: &Look) -> String {
+    let measured = check.measured.unwrap_or_default();
+    let still = match check.measured == before.measured {
+        true => "still ",
+        false => "",
+    };
+    let saw = check.finding.as_ref().map(|finding| &finding.saw);
+    let saw = saw.map_or_else(String::new, |saw| format!("  {}\n", paragraph(saw, look)));
+    format!("\nMeasured: {still}{}\n{saw}\n", measured.style(look.bad))
+}
+
+/// The number that was wanted, what changed on the wire, and where to go on.
+pub(super) fn after(
+    before: &CheckReport,
+    after: &CheckReport,
+    exercise: &ExerciseReport,
+    tour: &Tour<'_>,
+    look: &Look,
+) -> String {
+    let (was, is) = (
+        before.measured.unwrap_or_default(),
+        after.measured.unwrap_or_default(),
+    );
+    let mut text = format!("\nMeasured: {}. It was {was}.\n\n", is.style(look.good));
+    text += &side_by_side(before, after, look);
+    text += &format!("\n{}\n\n", paragraph(&tour.start.moral, look));
+    let passed = exercise.checks.iter();
+    let passed = passed
+        .filter(|check| check.status == Status::Passed)
+        .count();
+    let target = format!("{}/{}", tour.lab.name, exercise.id);
+    let count = words::count(exercise.checks.len(), "check");
+    let (says, next) = match exercise.status {
+        Status::Passed => (
+            format!(
+                "All {count} of \"{}\" pass. The line with {HERE} can go.",
+                exercise.title
+            ),
+            format!("cargo xtask next {}", tour.lab.name),
+        ),
+        _ => (
+            format!(
+                "{passed} of the {count} of \"{}\" pass. The line with {HERE} can go.",
+                exercise.title
+            ),
+            format!("cargo xtask watch {target}"),
+        ),
+    };
+    text + &format!(
+        "{}\nnext  {}\n",
+        paragraph(&says, look),
+        next.style(look.command)
+    )
+}
+
+fn side_by_side(before: &CheckReport, after: &CheckReport, look: &Look) -> String {
+    if look.width < SIDE_BY_SIDE {
+        let mut text = String::new();
+        for (title, check) in [("before", before), ("after", after)] {
+            text += &format!("{}\n", title.style(look.strong));
+            for line in lines(&check.timeline, look.width.saturating_sub(2)) {
+                text += &format!("  {line}\n");
+            }
+        }
+        return text;
+    }
+    let half = (look.width - 3) / 2;
+    let (left, right) = (lines(&before.timeline, half), lines(&after.timeline, half));
+    let mut text = format!(
+        "{} │ {}\n",
+        format!("{:<half$}", "before").style(look.strong),
+        "after".style(look.strong)
+    );
+    for row in 0..left.len().max(right.len()) {
+        let at = |lines: &[String]| lines.get(row).cloned().unwrap_or_default();
+        text += &format!("{:<half$} │ {}\n", at(&left), at(&right));
+    }
+    text
+}
+
+/// The first messages, each on a line of its own that is cut at `width`.
+fn lines(events: &[Event], width: usize) -> Vec<String> {
+    let widest = |of: fn(&Event) -> &String| {
+        let widths = events.iter().map(|event| of(event).chars().count());
+        widths.max().unwrap_or(0)
+    };
+    let (from, to) = (widest(|event| &event.from), widest(|event| &event.to));
+    let mut lines: Vec<String> = events
+        .iter()
+        .take(LINES)
+        .map(|event| {
+            let parties = format!("{:<from$} → {:<to$}  ", event.from, event.to);
+            let room = width.saturating_sub(parties.chars().count());
+            let reply = event.reply.as_deref().unwrap_or_default();
+            parties + &beside(&event.what, reply, room)
+        })
+        .collect();
+    if events.len() > LINES {
+        lines.push(format!(
+            "… {} more",
+            words::count(events.len() - LINES, "line")
+        ));
+    }
+    lines
+}
+
+/// Message and answer in so many columns. Of both something is seen: a miss and a hit differ
+/// in the answer alone.
+fn beside(what: &str, reply: &str, room: usize) -> String {
+    let (what_long, reply_long) = (what.chars().count(), reply.chars().count());
+    if what_long + 2 + reply_long <= room {
+        return format!("{what}  {reply}");
+    }
+    let reply = shortened(reply, reply_long.min(room / 3));
+    let left = room.saturating_sub(reply.chars().count() + 2);
+    format!("{}  {reply}", shortened(what, left))
+}
+
+fn shortened(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(width.saturating_sub(1)).collect();
+    format!("{kept}…")
+}
+
+fn paragraph(text: &str, look: &Look) -> String {
+    textwrap::fill(text.trim(), look.width.min(80))
+}

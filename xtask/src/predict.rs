@@ -1,0 +1,133 @@
+//! One number, guessed before an exercise's first check and shown beside the measured one.
+//! Asked on a terminal, once.
+
+use std::io::{self, BufRead, IsTerminal as _, Write as _};
+
+use crate::checkout::Checkout;
+use crate::cli::{self, Verb};
+use crate::lab::{self, Exercise, Lab, Predict};
+use crate::progress::{self, LabProgress};
+use crate::report::style::Look;
+use crate::report::{Prediction, Report, say_notes};
+
+/// What somebody types who does not want to guess is nothing; what is no number is asked for
+/// again, so often.
+const TRIES: usize = 3;
+
+/// Asks before `check LAB/EXERCISE` and `watch LAB/EXERCISE` of the learner's own files. What
+/// stands in the way of asking (another verb, no such lab) is the verb's to tell.
+pub(crate) fn ask_before(verb: &Verb) {
+    let target = match verb {
+        Verb::Check(check) if !check.solution && check.submission.is_none() => &check.target,
+        Verb::Watch { target, .. } => target,
+        _ => return,
+    };
+    let (name, Some(id)) = cli::split(target) else {
+        return;
+    };
+    if !on_terminal() {
+        return;
+    }
+    let Ok(checkout) = Checkout::find() else {
+        return;
+    };
+    let Ok(lab) = lab::find(&checkout.root, name) else {
+        return;
+    };
+    let Ok(exercise) = lab.exercise(id) else {
+        return;
+    };
+    let known = progress::read(&checkout, &say_notes());
+    if let Some(predict) = &exercise.predict
+        && is_first(known.labs.get(&lab.name), exercise)
+        && let Ok(guess) = ask(
+            &format!("{} (By your code, as it stands.)", predict.question),
+            &mut io::stdin().lock(),
+        )
+    {
+        keep(&checkout, &lab, exercise, guess, false);
+    }
+}
+
+/// Whether somebody can be asked at all.
+fn on_terminal() -> bool {
+    let out = io::stdout();
+    io::stdin().is_terminal() && out.is_terminal() && Look::of(&out).live
+}
+
+/// Asks for the number; none where the learner does not want to guess.
+pub(crate) fn ask(question: &str, typed: &mut impl BufRead) -> io::Result<Option<u64>> {
+    let mut stdout = io::stdout().lock();
+    let look = Look::of(&stdout);
+    writeln!(stdout, "{}\n", textwrap::fill(question, look.width))?;
+    for _ in 0..TRIES {
+        write!(stdout, "your guess (Enter: none)  ")?;
+        stdout.flush()?;
+        let mut line = String::new();
+        typed.read_line(&mut line)?;
+        // A person writes 1,000 or 1 000.
+        let plain: String = line
+            .chars()
+            .filter(|c| !matches!(c, ',' | '_' | '.') && !c.is_whitespace())
+            .collect();
+        if plain.is_empty() {
+            return Ok(None);
+        }
+        if let Ok(number) = plain.parse() {
+            return Ok(Some(number));
+        }
+        writeln!(stdout, "a whole number, please")?;
+    }
+    Ok(None)
+}
+
+/// Keeps what was said, so that it is asked once; with `told`, it will be shown at once.
+pub(crate) fn keep(
+    checkout: &Checkout,
+    lab: &Lab,
+    exercise: &Exercise,
+    guess: Option<u64>,
+    told: bool,
+) {
+    progress::change(checkout, &say_notes(), |progress| {
+        let own = progress.labs.entry(lab.name.clone()).or_default();
+        own.guesses.insert(exercise.id.clone(), guess);
+        if told {
+            own.told.insert(exercise.id.clone());
+        }
+    });
+}
+
+fn is_first(known: Option<&LabProgress>, exercise: &Exercise) -> bool {
+    known.is_none_or(|known| {
+        let asked = known.guesses.contains_key(&exercise.id);
+        !asked && !known.has_been_judged(&exercise.id)
+    })
+}
+
+/// Sets beside each guess what was measured, once: after that it is old news.
+pub(crate) fn compare(report: &mut Report, lab: &Lab, known: &mut LabProgress) {
+    for exercise in &mut report.exercises {
+        let Ok(declared) = lab.exercise(&exercise.id) else {
+            continue;
+        };
+        let guess = known.guesses.get(&exercise.id).copied().flatten();
+        if let (Some(Predict { question, check }), Some(guessed)) = (&declared.predict, guess)
+            && let Some(measured) = measured(exercise, check)
+            && known.told.insert(exercise.id.clone())
+        {
+            exercise.prediction = Some(Prediction {
+                question: question.clone(),
+                check: check.clone(),
+                guessed,
+                measured,
+            });
+        }
+    }
+}
+
+/// The number that a check of an exercise measured.
+pub(crate) fn measured(exercise: &crate::report::ExerciseReport, check: &str) -> Option<u64> {
+    let found = exercise.checks.iter().find(|one| one.name == check);
+    found.and_then(|check| check.measured)
+}
