@@ -15,6 +15,12 @@ struct Kept {
     stale_from: Duration,
 }
 
+impl Kept {
+    fn is_stale(&self, shop: &Shop) -> bool {
+        shop.clock.now() >= self.stale_from
+    }
+}
+
 // END SOLUTION
 /// The ranking with this number: from Redis if it is there, else from the catalogue
 /// (`shop.catalogue.ranking`).
@@ -28,21 +34,34 @@ pub async fn ranking(shop: &Shop, id: u64) -> Result<Ranking, ShopError> {
     // todo!("a ranking of an hour ago: whom may it keep waiting, and who fetches the new one?")
     // END PROMPT
     // BEGIN SOLUTION
-    let Some(json) = shop.redis().get(key(id)).await? else {
+    let Some(kept) = look(shop, id).await? else {
         return load(shop, id).await;
     };
-    let kept: Kept = serde_json::from_str(&json)?;
-    if shop.clock.now() >= kept.stale_from && first_to_refresh(shop, id).await? {
+    if kept.is_stale(shop) && first_to_refresh(shop, id).await? {
         let shop = shop.clone();
         tokio::spawn(async move {
             // A failure leaves what is there; who comes after the guard tries again.
-            let _ = load(&shop, id).await;
+            let _ = refresh(&shop, id).await;
         });
     }
     Ok(kept.ranking)
     // END SOLUTION
 }
 // BEGIN SOLUTION
+
+async fn look(shop: &Shop, id: u64) -> Result<Option<Kept>, ShopError> {
+    let there = shop.redis().get(key(id)).await?;
+    Ok(there.map(|json| serde_json::from_str(&json)).transpose()?)
+}
+
+/// Loads it, unless somebody else has done so between this reader's look and its choice.
+async fn refresh(shop: &Shop, id: u64) -> Result<(), ShopError> {
+    let kept = look(shop, id).await?;
+    if kept.is_none_or(|kept| kept.is_stale(shop)) {
+        load(shop, id).await?;
+    }
+    Ok(())
+}
 
 async fn load(shop: &Shop, id: u64) -> Result<Ranking, ShopError> {
     // Before the load: what it brings is as old as the question.

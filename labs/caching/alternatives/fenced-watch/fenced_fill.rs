@@ -40,7 +40,11 @@ pub async fn change_stock(shop: &Shop, id: u64, stock: Stock) -> Result<(), Shop
 async fn own_connection() -> Result<MultiplexedConnection, ShopError> {
     let url = std::env::var("REDIS_URL").unwrap_or_default();
     let client = redis::Client::open(url)?;
-    Ok(client.get_multiplexed_async_connection().await?)
+    // Its own half second would turn a slow Redis into an error.
+    let patient = redis::AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(Duration::from_secs(5)))
+        .set_response_timeout(Some(Duration::from_secs(60)));
+    Ok(client.get_multiplexed_async_connection_with_config(&patient).await?)
 }
 
 fn key(id: u64) -> String {

@@ -76,7 +76,11 @@ async fn load(shop: &Shop, id: u64) -> Result<Deal, ShopError> {
 async fn give_back(id: u64, token: &str) -> Result<(), ShopError> {
     let url = std::env::var("REDIS_URL").unwrap_or_default();
     let client = redis::Client::open(url)?;
-    let mut own = client.get_multiplexed_async_connection().await?;
+    // Its own half second would turn a slow Redis into an error.
+    let patient = redis::AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(Duration::from_secs(5)))
+        .set_response_timeout(Some(Duration::from_secs(60)));
+    let mut own = client.get_multiplexed_async_connection_with_config(&patient).await?;
     let _: () = redis::cmd("WATCH").arg(lock(id)).query_async(&mut own).await?;
     let held: Option<String> = AsyncCommands::get(&mut own, lock(id)).await?;
     if held.as_deref() == Some(token) {

@@ -7,23 +7,30 @@ const LOOK: &str = "return {redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[
 
 /// The ranking with this number. Its age is read off the life that Redis counts down.
 pub async fn ranking(shop: &Shop, id: u64) -> Result<Ranking, ShopError> {
-    let key = format!("ranking:{id}");
-    let script = Script::new(LOOK);
-    let mut redis = shop.redis();
-    let (there, left): (Option<String>, i64) = script.key(&key).invoke_async(&mut redis).await?;
-    let Some(json) = there else {
+    let Some((ranking, fresh)) = look(shop, id).await? else {
         return load(shop, id).await;
     };
-    let left = Duration::from_millis(left.max(0).unsigned_abs());
-    let fresh = left > shop.config.ranking_hard - shop.config.ranking_soft;
     if !fresh {
         let shop = shop.clone();
         tokio::spawn(async move { refresh(&shop, id).await });
     }
-    Ok(serde_json::from_str(&json)?)
+    Ok(ranking)
 }
 
-/// One of all who try.
+/// What is there, and whether it is fresh.
+async fn look(shop: &Shop, id: u64) -> Result<Option<(Ranking, bool)>, ShopError> {
+    let script = Script::new(LOOK);
+    let mut look = script.key(format!("ranking:{id}"));
+    let (there, left): (Option<String>, i64) = look.invoke_async(&mut shop.redis()).await?;
+    let Some(json) = there else {
+        return Ok(None);
+    };
+    let left = Duration::from_millis(left.max(0).unsigned_abs());
+    let fresh = left > shop.config.ranking_hard - shop.config.ranking_soft;
+    Ok(Some((serde_json::from_str(&json)?, fresh)))
+}
+
+/// One of all who try, unless another has been there before.
 async fn refresh(shop: &Shop, id: u64) -> Result<(), ShopError> {
     let guard = format!("ranking:{id}:guard");
     let token = rand::random::<u64>().to_string();
@@ -36,7 +43,10 @@ async fn refresh(shop: &Shop, id: u64) -> Result<(), ShopError> {
         .query_async(&mut shop.redis())
         .await?;
     if taken.is_some() {
-        let loaded = load(shop, id).await;
+        let loaded = match look(shop, id).await {
+            Ok(Some((_, true))) => Ok(()),
+            _ => load(shop, id).await.map(drop),
+        };
         let script = Script::new(
             "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end",
         );

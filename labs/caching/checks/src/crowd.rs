@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use labkit::answer::Answer;
 use labkit::finding::fail;
+use labkit::wire::Match;
 use serde_json::Value;
 
 use crate::goods::Thing;
@@ -31,8 +32,8 @@ impl Instance {
         InFlight::of(join_all(callers))
     }
 
-    /// Waits until a crowd has come in: until something was said to Redis, and whatever
-    /// waits for nobody was said.
+    /// Waits until a crowd has come in: until something was said to Redis, and nothing more
+    /// is said without being asked to.
     pub async fn come_in(&self) {
         // Whoever never speaks to Redis is found out otherwise.
         let spoken = async {
@@ -41,7 +42,51 @@ impl Instance {
             }
         };
         let _ = tokio::time::timeout(LIMIT, spoken).await;
-        self.settle().await;
+        let (mut said, mut silent) = (self.said(), 0);
+        // Whoever waits by asking again and again never falls silent.
+        for _ in 0..20 {
+            self.settle().await;
+            let now = self.said();
+            silent = if now == said { silent + 1 } else { 0 };
+            if silent == 3 {
+                return;
+            }
+            said = now;
+        }
+    }
+
+    /// Waits, for as long as a caller would, until this instance asks the catalogue for a
+    /// path.
+    pub async fn asks(&self, path: &str) -> bool {
+        let load = Match::request("GET", path);
+        let asked = async {
+            while !self.catalogue.messages().iter().any(|it| load.meets(it)) {
+                tokio::time::sleep(MOMENT).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, asked).await.is_ok()
+    }
+
+    /// Waits, for as long as a caller would, until the catalogue has answered all that this
+    /// instance asked.
+    pub async fn has_loaded(&self) {
+        let answered = async {
+            let unanswered = || {
+                let messages = self.catalogue.messages();
+                messages.iter().any(|message| message.reply.is_none())
+            };
+            while unanswered() {
+                tokio::time::sleep(MOMENT).await;
+            }
+        };
+        let _ = tokio::time::timeout(LIMIT, answered).await;
+    }
+
+    /// How much went over this instance's wires: questions and answers.
+    fn said(&self) -> (usize, usize) {
+        let messages = [self.redis.messages(), self.catalogue.messages()].concat();
+        let answered = messages.iter().filter(|message| message.reply.is_some());
+        (messages.len(), answered.count())
     }
 
     /// The client goes away without waiting for its answer.

@@ -16,6 +16,10 @@ use serde_json::{Value, json};
 /// How many there are of each sort.
 const OF_EACH: usize = 20;
 
+/// From the first of a sort to the second: 2¹⁰ × 5⁵, so that they share their last digits,
+/// and the remainder by whatever small number somebody takes for good enough.
+const FAR: u64 = 3_200_000;
+
 /// A sort of thing. Each is one exercise's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "the brief describes them")]
@@ -39,22 +43,29 @@ impl Sort {
         format!("/{folder}/{id}")
     }
 
-    fn random(self, id: u64, rng: &mut StdRng) -> Value {
+    /// The `number`-th of its sort: of rankings the third is empty, and the fourth has what
+    /// no `f64` holds, as the fourth stock has.
+    fn random(self, id: u64, number: usize, rng: &mut StdRng) -> Value {
         // Quotes, line ends and letters beyond ASCII: what a home-made encoding trips over.
         const WORDS: [&str; 4] = ["\"half price\"", "für immer", "two\nlines", "☕ & cake"];
-        let number = rng.random_range(1_u64..1_000_000);
+        let some = rng.random_range(1_u64..1_000_000);
         let words = format!(
-            "{} {number}",
-            WORDS[usize::try_from(number).unwrap_or(0) % WORDS.len()]
+            "{} {some}",
+            WORDS[usize::try_from(some).unwrap_or(0) % WORDS.len()]
         );
         match self {
-            Self::Deal => json!({ "id": id, "title": words, "cents": number }),
+            Self::Deal => json!({ "id": id, "title": words, "cents": some }),
             Self::Manual => json!({ "id": id, "title": words, "text": format!("{words}!") }),
             Self::Ranking => {
-                let products: Vec<u64> = (0..5).map(|_| rng.random_range(1..100_000)).collect();
+                let products: Vec<u64> = match number {
+                    2 => Vec::new(),
+                    3 => vec![u64::MAX - some, (1 << 53) + 1, 1 << 63],
+                    _ => (0..5).map(|_| rng.random_range(1..100_000)).collect(),
+                };
                 json!({ "id": id, "products": products })
             }
-            Self::Stock => json!({ "count": number }),
+            Self::Stock if number == 3 => json!({ "count": u64::MAX - some }),
+            Self::Stock => json!({ "count": some }),
         }
     }
 }
@@ -86,10 +97,13 @@ impl Goods {
         for sort in Sort::ALL {
             let mut ids = Vec::new();
             while ids.len() < OF_EACH {
-                let id = rng.random_range(1..100_000);
+                let id = match ids.as_slice() {
+                    [first] => first + FAR,
+                    _ => rng.random_range(1..100_000),
+                };
                 if held
                     .things
-                    .insert(sort.path(id), sort.random(id, rng))
+                    .insert(sort.path(id), sort.random(id, ids.len(), rng))
                     .is_none()
                 {
                     ids.push(id);
@@ -134,7 +148,7 @@ impl Goods {
     pub fn other_than(&self, thing: &Thing, sort: Sort, rng: &mut StdRng) -> Value {
         let id = thing.value["id"].as_u64().unwrap_or_default();
         loop {
-            let value = sort.random(id, rng);
+            let value = sort.random(id, 0, rng);
             if value != self.truth(&thing.path) {
                 return value;
             }

@@ -1,7 +1,9 @@
 //! Redis seen from the side: what it holds, without a line on the timeline.
 
+use std::fmt;
+
 use labkit::finding::{self, fail};
-use labkit::wire::{Address, RedisTarget};
+use labkit::wire::{Address, Target};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ConnectionAddr, IntoConnectionInfo as _, RedisConnectionInfo};
 
@@ -19,9 +21,28 @@ pub struct Entry {
     pub pttl: i64,
 }
 
+impl Entry {
+    /// Whether it lives as long as the brief has it: at most the whole of a life, at least
+    /// half of it.
+    fn lives(&self, life_s: i64) -> bool {
+        // A life that is given as a point in time may be rounded up to the next second.
+        // And of exactly half some milliseconds are gone before we can ask.
+        (life_s * 500 - 1000..=life_s * 1000 + 1000).contains(&self.pttl)
+    }
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pttl {
+            -1 => write!(out, "`{}` never expires", self.key),
+            pttl => write!(out, "`{}` lives {}", self.key, seconds(pttl)),
+        }
+    }
+}
+
 impl Inside {
     /// Connects to the server that a check was given.
-    pub async fn of(target: &RedisTarget) -> Self {
+    pub async fn of(target: &Target) -> Self {
         let connection = connect(target).await.unwrap_or_else(|error| {
             finding::unavailable(format!("no connection to Redis: {error}"))
         });
@@ -58,6 +79,17 @@ impl Inside {
         entries
     }
 
+    /// What is kept, and until when, in a form that can be compared.
+    pub async fn contents(&self) -> Vec<(String, Option<Vec<u8>>, i64)> {
+        let mut contents = Vec::new();
+        for Entry { key, .. } in self.entries().await {
+            let value = self.ask(redis::cmd("DUMP").arg(&key)).await;
+            let until = self.ask(redis::cmd("PEXPIRETIME").arg(&key)).await;
+            contents.push((key, value, until));
+        }
+        contents
+    }
+
     /// Fails the check unless what Redis holds lives as long as the variable says: at most
     /// the whole of it, at least half of it, as the brief has it.
     pub async fn expect_lives(&self, variable: &str, life_s: i64, path: &str) {
@@ -71,12 +103,53 @@ impl Inside {
             let saw = format!("PTTL of `{}` is -1: it never expires", entry.key);
             fail(did, saw, expected);
         }
-        // A life that is given as a point in time may be rounded up to the next second.
-        // And of exactly half some milliseconds are gone before we can ask.
-        if longest.pttl > life_s * 1000 + 1000 || longest.pttl < life_s * 500 - 1000 {
-            let saw = format!("`{}` lives {}", longest.key, seconds(longest.pttl));
-            fail(did, saw, expected);
+        if !longest.lives(life_s) {
+            fail(did, longest.to_string(), expected);
         }
+    }
+
+    /// Ends every key that lives as long as the variable says, and fails the check if there
+    /// is none: what stands beside an entry may live longer. Says which keys they were.
+    pub async fn end_what_lives(&self, variable: &str, life_s: i64, path: &str) -> String {
+        let entries = self.entries().await;
+        let (ending, others): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|entry| entry.lives(life_s));
+        if ending.is_empty() {
+            let others: Vec<String> = others.iter().map(Entry::to_string).collect();
+            let saw = match others.as_slice() {
+                [] => self.holds_nothing().await,
+                others => others.join(", "),
+            };
+            fail(
+                format!("GET {path} with {variable}={life_s}, then read PTTL of every key"),
+                saw,
+                format!("an entry that lives {} to {life_s} s", life_s / 2),
+            );
+        }
+        let mut ended = Vec::new();
+        for entry in ending {
+            self.end(&entry.key).await;
+            ended.push(format!("`{}`", entry.key));
+        }
+        ended.join(" and ")
+    }
+
+    /// Fails the check if there is a key that would stay for ever; `after` is what was said
+    /// last. Says what there is.
+    pub async fn expect_expiries(&self, did: &str, after: Option<&str>) -> Vec<Entry> {
+        let entries = self.entries().await;
+        if let Some(entry) = entries.iter().find(|entry| entry.pttl == -1) {
+            fail(
+                did,
+                format!(
+                    "after `{}` the key `{}` was there and had no expiry (PTTL -1)",
+                    after.unwrap_or("the start"),
+                    entry.key
+                ),
+                "at no moment a key that would stay if your service died right there",
+            );
+        }
+        entries
     }
 
     /// Says that there is no key, or that there are some where no reader looks.
@@ -187,7 +260,7 @@ fn seconds(pttl: i64) -> String {
 }
 
 /// Connects to a server past the wire.
-async fn connect(target: &RedisTarget) -> redis::RedisResult<MultiplexedConnection> {
+async fn connect(target: &Target) -> redis::RedisResult<MultiplexedConnection> {
     let address = match &target.address {
         Address::Tcp(address) => ConnectionAddr::Tcp(address.ip().to_string(), address.port()),
         Address::Unix(path) => ConnectionAddr::Unix(path.clone()),
@@ -198,10 +271,10 @@ async fn connect(target: &RedisTarget) -> redis::RedisResult<MultiplexedConnecti
 /// Connects to `address` as `target` wants its clients to.
 pub(crate) async fn connect_to(
     address: ConnectionAddr,
-    target: &RedisTarget,
+    target: &Target,
 ) -> redis::RedisResult<MultiplexedConnection> {
     let mut settings = RedisConnectionInfo::default()
-        .set_db(i64::from(target.database))
+        .set_db(i64::from(target.redis_database()))
         // Redis before 7.2 answers it with an error, which would stand on the timeline.
         .set_skip_set_lib_name();
     if let Some(username) = &target.username {

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use labkit::answer::Answer;
 use labkit::timeline::Timeline;
-use labkit::wire::{Match, Message, MessageKind, RedisTarget, Step, Wire};
+use labkit::wire::{Match, Message, MessageKind, Step, Target, Wire};
 use labkit::{App, Check, finding};
 use serde::Serialize;
 
@@ -36,8 +37,8 @@ const ROUND_TRIPS: usize = 10;
 pub struct Instance {
     /// Its connection to Redis: recorded, and where faults are laid.
     pub redis: Wire,
-    /// Its connections to the catalogue.
-    pub(crate) catalogue: Wire,
+    /// Its connections to the catalogue: one load or change of one instance is held here.
+    pub catalogue: Wire,
     pub(crate) app: App,
     pub(crate) timeline: Timeline,
 }
@@ -135,23 +136,6 @@ impl Instance {
         }
     }
 
-    /// What this instance has said to Redis, in words short enough for a finding.
-    pub fn told_redis(&self) -> String {
-        let messages = self.redis.messages();
-        let mut told: Vec<String> = messages
-            .iter()
-            .map(|message| format!("`{}`", message.kind))
-            .collect();
-        if told.len() > 3 {
-            told.truncate(3);
-            told.push("…".to_owned());
-        }
-        match told.as_slice() {
-            [] => "your service said nothing to Redis".to_owned(),
-            told => format!("your service said to Redis: {}", told.join(", ")),
-        }
-    }
-
     /// The lives that this instance has asked Redis for, in order: the shell's import
     /// writes `SET key value PX life`.
     pub fn lives_written(&self) -> Vec<u64> {
@@ -188,11 +172,11 @@ impl Steps<'_> {
     /// Lets the messages go one at a time until `request` is answered. Before each of them
     /// `look` runs, with the words of the one before. What comes after the answer stands
     /// still until these steps are dropped: it cannot have been waited for.
-    pub async fn walk(
+    pub async fn walk<T>(
         &mut self,
-        mut request: InFlight<'_>,
+        mut request: InFlight<'_, T>,
         mut look: impl AsyncFnMut(Option<&str>),
-    ) -> Answer {
+    ) -> T {
         let mut last: Option<String> = None;
         while let Some(Some(step)) = request.until(self.held.next()).await {
             request.during(self.instance.replies()).await;
@@ -288,6 +272,14 @@ impl<'a, A> InFlight<'a, A> {
         InFlight::of(async move { tokio::join!(self.answer(), other.answer()) })
     }
 
+    /// All at once.
+    pub fn all(requests: Vec<Self>) -> InFlight<'a, Vec<A>>
+    where
+        A: 'a,
+    {
+        InFlight::of(join_all(requests.into_iter().map(InFlight::answer)))
+    }
+
     /// The answer, if it has been seen.
     pub fn answered(&self) -> Option<&A> {
         self.answer.as_ref()
@@ -303,13 +295,13 @@ impl<'a, A> InFlight<'a, A> {
 }
 
 /// The URL of the wire, with the name and password that the server behind it asks for.
-fn url(wire: SocketAddr, target: &RedisTarget) -> String {
+fn url(wire: SocketAddr, target: &Target) -> String {
     let name = target.username.as_deref().map(encoded).unwrap_or_default();
     let login = match &target.password {
         Some(password) => format!("{name}:{}@", encoded(password)),
         None => String::new(),
     };
-    format!("redis://{login}{wire}/{}", target.database)
+    format!("redis://{login}{wire}/{}", target.redis_database())
 }
 
 /// As a URL wants what may be any text.

@@ -3,6 +3,7 @@
 //! Knows the brief's contract (routes, environment, the storefront's keys) and nothing of
 //! how an exercise is solved.
 
+mod by_hand;
 mod catalogue;
 mod crowd;
 mod goods;
@@ -13,6 +14,7 @@ mod moments;
 mod storefront;
 mod time;
 
+pub use by_hand::ByHand;
 pub use catalogue::{Catalogue, Count, LISTINGS, Price, Product, Voucher};
 pub use crowd::{Answers, expect_answered, expect_served, expect_shown};
 pub use goods::{Goods, Sort, Thing};
@@ -22,6 +24,7 @@ pub use lock::{Lock, arrivals};
 pub use moments::Standstill;
 pub use storefront::Storefront;
 
+use labkit::timeline::Mark;
 use labkit::{Check, Fixture};
 use rand::rngs::StdRng;
 
@@ -56,6 +59,21 @@ impl Fixture for Shop {
 }
 
 impl Shop {
+    /// As [`Check::measured`].
+    pub fn measured(&self, number: usize) {
+        self.check.measured(number.try_into().unwrap_or(u64::MAX));
+    }
+
+    /// Where a loop of rounds begins.
+    pub fn mark(&self) -> Mark {
+        self.check.timeline().mark()
+    }
+
+    /// Begins a round: a finding does not show the rounds that passed.
+    pub fn begin_round(&self, rounds: Mark) {
+        self.check.timeline().forget_since(rounds);
+    }
+
     /// A second instance of the service, as production runs many.
     pub async fn second_app(&self) -> Instance {
         self.second_app_with(&[]).await

@@ -5,6 +5,7 @@ use std::time::Instant;
 use labkit::finding::fail;
 use labkit::upstream::Upstream;
 
+use crate::Shop;
 use crate::crowd::{LIMIT, MOMENT};
 use crate::inside::Inside;
 
@@ -19,10 +20,32 @@ pub struct Lock {
     pub pttl: i64,
 }
 
+impl Shop {
+    /// Ends a key, as if its life were over.
+    pub async fn end(&self, key: &str) {
+        let timeline = self.check.timeline();
+        timeline.push("check", "redis", format!("ends {key}"));
+        self.redis.end(key).await;
+    }
+
+    /// Writes another holder's token over a lock, for half a minute.
+    pub async fn give_away(&self, key: &str, token: &str) {
+        let timeline = self.check.timeline();
+        timeline.push("check", "redis", format!("gives {key} to another holder"));
+        self.redis.write(key, token).await;
+    }
+}
+
 impl Inside {
     /// The lock of the load that is parked: the only key there is.
     pub async fn lock(&self, did: &str) -> Lock {
-        let entries = self.entries().await;
+        self.lock_beside(&[], did).await
+    }
+
+    /// The lock of a load that is parked beside others: the only key but their locks.
+    pub async fn lock_beside(&self, others: &[Lock], did: &str) -> Lock {
+        let mut entries = self.entries().await;
+        entries.retain(|entry| others.iter().all(|other| other.key != entry.key));
         let expected = "the lock that the load is done under, and nothing else";
         match entries.as_slice() {
             [] => fail(
@@ -66,15 +89,38 @@ impl Inside {
     }
 
     /// Writes a text, for half a minute.
-    pub async fn write(&self, key: &str, text: &str) {
+    pub(crate) async fn write(&self, key: &str, text: &str) {
         let mut set = redis::cmd("SET");
         set.arg(key).arg(text).arg("PX").arg(30_000);
         let _: String = self.ask(&set).await;
     }
 
     /// Ends a key, as if its life were over.
-    pub async fn end(&self, key: &str) {
+    pub(crate) async fn end(&self, key: &str) {
         let _: i64 = self.ask(redis::cmd("PEXPIRE").arg(key).arg(0)).await;
+    }
+
+    /// Whether a lock is there, and its holder's still.
+    pub async fn is_held(&self, lock: &Lock) -> bool {
+        let mut get = redis::pipe();
+        get.get(&lock.key);
+        // An error: something else is in its place, and no text.
+        match self.ask_all(&mut get).await.first() {
+            Some(Ok(redis::Value::BulkString(text))) => String::from_utf8_lossy(text) == lock.token,
+            _ => false,
+        }
+    }
+
+    /// Whether a lock ends, sooner or later.
+    pub async fn is_released(&self, lock: &Lock) -> bool {
+        let began = Instant::now();
+        while self.is_held(lock).await {
+            if began.elapsed() > LIMIT {
+                return false;
+            }
+            tokio::time::sleep(MOMENT).await;
+        }
+        true
     }
 
     /// Whether a key goes, sooner or later.

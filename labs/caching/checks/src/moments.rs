@@ -1,7 +1,9 @@
 //! A request that stands still at one of its messages, while something else happens.
 
+use labkit::finding::fail;
 use labkit::wire::{Hold, Match, Step, Steps};
 
+use crate::Shop;
 use crate::instance::{InFlight, Instance};
 
 /// A request at a standstill.
@@ -13,6 +15,30 @@ pub struct Standstill {
     _reply: Option<Hold>,
     _redis: Steps,
     _catalogue: Steps,
+}
+
+impl Shop {
+    /// Fails the check unless what is kept of a page expires from its first moment on, and
+    /// is kept when the answer is out.
+    pub async fn expect_expiry_with_the_value(&self, path: &str) {
+        let did = format!("GET {path}, looking into Redis after each message of your service");
+        let request = self.app.begin_get(path);
+        let mut steps = self.app.steps();
+        let answer = steps.walk(request, async |after| {
+            self.redis.expect_expiries(&did, after).await;
+        });
+        let _ = answer.await.expect_ok();
+        // What was not waited for is still held: it is not there, however quick it would be.
+        let kept = self.redis.expect_expiries(&did, Some("the answer")).await;
+        if kept.is_empty() {
+            let holds = self.redis.holds_nothing().await;
+            fail(
+                did,
+                format!("{holds} when the answer was out"),
+                "an entry, with an expiry from its first moment on",
+            );
+        }
+    }
 }
 
 impl Instance {

@@ -11,7 +11,6 @@ use redis::{AsyncTypedCommands as _, ConnectionAddr};
 
 use crate::catalogue::{Catalogue, Price};
 use crate::inside::connect_to;
-use crate::instance::Instance;
 
 /// How long the storefront keeps a price; stated in the brief.
 const PRICE_TTL_S: u64 = 600;
@@ -82,7 +81,7 @@ impl Storefront {
     }
 
     /// Fails the check unless the storefront's next visitor sees the catalogue's price.
-    pub async fn expect_the_truth(&self, id: u64, app: &Instance, did: &str) {
+    pub async fn expect_the_truth(&self, id: u64, did: &str) {
         let (seen, truth) = (self.price(id).await, self.catalogue.price(id));
         if seen != truth {
             finding::fail(
@@ -92,13 +91,35 @@ impl Storefront {
                      catalogue says {}; {}",
                     seen.cents,
                     truth.cents,
-                    app.told_redis()
+                    self.told_redis()
                 ),
                 format!(
                     "{} cents: the storefront's next read is what the catalogue says",
                     truth.cents
                 ),
             );
+        }
+    }
+
+    /// What the learner's service has said to Redis, in words short enough for a finding.
+    fn told_redis(&self) -> String {
+        let events = self.timeline.events();
+        let theirs = events
+            .iter()
+            .filter(|event| event.to == "redis" && event.from.starts_with("app"));
+        let mut told: Vec<String> = theirs
+            .map(|event| match event.from.as_str() {
+                "app" => format!("`{}`", event.what),
+                other => format!("`{}` ({other})", event.what),
+            })
+            .collect();
+        if told.len() > 3 {
+            told.truncate(3);
+            told.push("…".to_owned());
+        }
+        match told.as_slice() {
+            [] => "your service said nothing to Redis".to_owned(),
+            told => format!("your service said to Redis: {}", told.join(", ")),
         }
     }
 }

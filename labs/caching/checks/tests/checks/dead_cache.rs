@@ -2,8 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use caching_checks::{Answers, Shop, Sort, Thing, expect_answered, expect_served, expect_shown};
+use caching_checks::{
+    Answers, InFlight, Instance, Shop, Sort, Thing, expect_answered, expect_served, expect_shown,
+};
 use labkit::finding::fail;
+use labkit::upstream::Gate;
 use labkit::wire::Match;
 use rand::RngExt as _;
 
@@ -16,6 +19,9 @@ const RUSH: Duration = Duration::from_millis(5 * BUDGET.1);
 
 /// How many ask at the same time.
 const CALLERS: usize = 100;
+
+/// Every manual at the catalogue.
+const ANY: &str = "/manuals/*";
 
 /// How long a cache that is back may stay unused.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,6 +40,12 @@ async fn while_redis_is_well_a_manual_is_loaded_once(shop: Shop) {
     shop.redis
         .expect_lives("MANUAL_TTL_S", 600, &manual.path)
         .await;
+    let did = format!("GET {} of what is in Redis", manual.path);
+    let loads = || shop.catalogue.door.count("GET", &manual.path);
+    let read = async || {
+        let _ = shop.app.get(&manual.path).await;
+    };
+    shop.redis.expect_no_longer_lives(&did, loads, read).await;
     shop.redis.forget_everything().await;
     let short = shop.second_app_with(&[("MANUAL_TTL_S", 90)]).await;
     expect_shown(&short.get(&other.path).await, &other.value, "");
@@ -42,16 +54,35 @@ async fn while_redis_is_well_a_manual_is_loaded_once(shop: Shop) {
         .await;
 }
 
+/// Between a write and an expiry that follows it Redis can die, and come back with an entry
+/// that never goes.
+#[labkit::test]
+async fn value_and_expiry_arrive_together(shop: Shop) {
+    let [manual] = shop.catalogue.goods.some(Sort::Manual);
+    shop.expect_expiry_with_the_value(&manual.path).await;
+}
+
 /// The cache is there to make reads cheap. Where its end is the end of all reads, it is one
 /// more thing that can take the shop down.
 #[labkit::test]
-async fn a_redis_that_refuses_costs_no_reader_their_manual(shop: Shop) {
+async fn a_redis_that_refuses_costs_no_reader_their_manual(mut shop: Shop) {
     let [warm, cold] = shop.catalogue.goods.some(Sort::Manual);
     let app = shop.second_app_with(&[BUDGET]).await;
     let _ = app.get(&warm.path).await.expect_ok();
+    let changed = changed(&mut shop, &warm);
     app.redis.down();
-    for manual in [&warm, &cold, &cold] {
-        let did = format!("GET {} with Redis refusing every connection", manual.path);
+    for (manual, read) in [
+        (
+            &changed,
+            "; the manual was read before, and has changed since",
+        ),
+        (&cold, ""),
+        (&cold, ""),
+    ] {
+        let did = format!(
+            "GET {} with Redis refusing every connection{read}",
+            manual.path
+        );
         let answers = app.begin_crowd([manual.path.as_str()]).answer().await;
         expect_served(&answers, manual, &did, "Redis refuses at once");
     }
@@ -60,13 +91,15 @@ async fn a_redis_that_refuses_costs_no_reader_their_manual(shop: Shop) {
 /// A machine that has gone says nothing: no error, no closed connection. Whoever waits for
 /// its word waits for a minute, and so do the thousand requests behind them.
 #[labkit::test]
-async fn a_redis_that_never_answers_costs_no_reader_their_manual(shop: Shop) {
+async fn a_redis_that_never_answers_costs_no_reader_their_manual(mut shop: Shop) {
     let [first, second] = shop.catalogue.goods.some(Sort::Manual);
     let (one, another) = tokio::join!(
         shop.second_app_with(&[BUDGET]),
         shop.third_app_with(&[BUDGET])
     );
-    // Silent from the start; silent from the second message on.
+    let _ = one.get(&first.path).await.expect_ok();
+    let first = changed(&mut shop, &first);
+    // Silent from now on; silent from the second message on.
     let _silent = one.redis.hold_each(Match::any());
     let _later = another.redis.hold_each(Match::any().nth(2));
     let (unread, unkept) = tokio::join!(
@@ -74,7 +107,11 @@ async fn a_redis_that_never_answers_costs_no_reader_their_manual(shop: Shop) {
         another.begin_crowd([second.path.as_str()]).answer()
     );
     for (answers, manual, when) in [
-        (unread, &first, "answers nothing at all"),
+        (
+            unread,
+            &first,
+            "answers nothing at all; the manual was read before, and has changed since",
+        ),
         (
             unkept,
             &second,
@@ -97,32 +134,19 @@ async fn a_dead_cache_does_not_become_a_dead_catalogue(mut shop: Shop) {
         .second_app_with(&[BUDGET, ("ORIGIN_LIMIT", limit as u64)])
         .await;
     app.redis.down();
-    let gate = shop.catalogue.door.gate("GET", "/manuals/*");
+    let gate = shop.catalogue.door.gate("GET", ANY);
     let callers = manuals.iter().cycle().take(CALLERS);
     let mut crowd = app.begin_crowd(callers.map(|manual| manual.path.as_str()));
     let did = format!(
         "{CALLERS} callers at once, of {} manuals, with Redis down and the catalogue held back",
         manuals.len()
     );
-    if crowd.until(gate.parked(1)).await != Some(Ok(())) {
-        fail(
-            &did,
-            "nobody has asked the catalogue",
-            "it is asked instead of Redis",
-        );
-    }
+    until_loading(&mut crowd, &gate, &did).await;
     // That they do not all come is how this ends for those who are right.
     let _ = crowd.during(gate.parked_within(CALLERS, RUSH)).await;
     gate.open();
     let answers = crowd.answer().await;
-    let peak = shop.catalogue.door.peak_in_flight();
-    if peak > limit {
-        fail(
-            &did,
-            format!("{peak} requests were at the catalogue at the same time"),
-            format!("never more than {limit}: this instance has ORIGIN_LIMIT={limit}"),
-        );
-    }
+    expect_limit(&shop, limit, &did);
     for (answer, manual) in answers.into_iter().zip(manuals.iter().cycle()) {
         let answers: Answers = vec![answer];
         expect_served(
@@ -132,6 +156,34 @@ async fn a_dead_cache_does_not_become_a_dead_catalogue(mut shop: Shop) {
             "the catalogue answers all who ask it",
         );
     }
+}
+
+/// A catalogue fails when it has too much to do. Whoever asks again at once, beside those who
+/// wait for their turn, gives it more.
+#[labkit::test]
+async fn a_failing_catalogue_is_asked_by_no_more(shop: Shop) {
+    let manuals: [Thing; 6] = shop.catalogue.goods.some(Sort::Manual);
+    let limit: usize = 2;
+    let app = shop
+        .second_app_with(&[BUDGET, ("ORIGIN_LIMIT", limit as u64)])
+        .await;
+    app.redis.down();
+    shop.catalogue.door.fail("GET", ANY, 503);
+    let first = shop.catalogue.door.gate("GET", ANY);
+    let mut crowd = app.begin_crowd(manuals.iter().map(|manual| manual.path.as_str()));
+    let did = format!(
+        "{} callers at once, of as many manuals, with Redis down; the catalogue answered 503 to \
+         those who came first, and held the next ones back",
+        manuals.len()
+    );
+    until_loading(&mut crowd, &first, &did).await;
+    let _ = crowd.during(first.parked_within(limit, RUSH)).await;
+    // Who is parked already does not stop here.
+    let next = shop.catalogue.door.gate("GET", ANY);
+    first.open();
+    // That they do not come is how this ends for those who are right.
+    let _ = crowd.during(next.parked_within(limit + 1, RUSH)).await;
+    expect_limit(&shop, limit, &did);
 }
 
 /// Places that failed loads keep are gone for good: one bad minute of the catalogue, and
@@ -165,35 +217,194 @@ async fn a_failed_load_gives_its_place_back(shop: Shop) {
     expect_served(&answers, &manual, &did, "the catalogue is well again");
 }
 
+/// People close tabs, most of all while they wait. A request that ends there never comes to
+/// the line that gives its place back.
+#[labkit::test]
+async fn a_reader_who_hangs_up_gives_their_place_back(shop: Shop) {
+    let [one, two, three, four] = shop.catalogue.goods.some(Sort::Manual);
+    let app = shop.second_app_with(&[BUDGET, ("ORIGIN_LIMIT", 2)]).await;
+    app.redis.down();
+    let gate = shop.catalogue.door.gate("GET", ANY);
+    let did = format!(
+        "GET {} and GET {} with ORIGIN_LIMIT=2 and Redis down, GET {} and GET {} waiting for \
+         their turn, all four clients hanging up",
+        one.path, two.path, three.path, four.path
+    );
+    let mut first = app.begin_get(&one.path);
+    until_loading(&mut first, &gate, &did).await;
+    let mut second = app.begin_get(&two.path);
+    let _ = second.until(gate.parked_within(2, RUSH)).await;
+    // Nobody can see them wait: by then they do.
+    for waits in [&three, &four] {
+        let mut turn = app.begin_get(&waits.path);
+        let _ = turn.until(gate.parked_within(3, RUSH)).await;
+        app.hang_up(turn, &waits.path).await;
+    }
+    app.hang_up(first, &one.path).await;
+    app.hang_up(second, &two.path).await;
+    gate.open();
+    for manual in [&one, &three] {
+        let did = format!("{did}; then GET {}", manual.path);
+        let answers = app.begin_crowd([manual.path.as_str()]).answer().await;
+        expect_served(&answers, manual, &did, "nobody else is at the catalogue");
+    }
+}
+
+/// A load may well go on without the one who asked for it. It is under way all the same.
+#[labkit::test]
+async fn a_load_without_its_reader_counts_as_well(shop: Shop) {
+    let [one, two, three, four] = shop.catalogue.goods.some(Sort::Manual);
+    let limit: usize = 2;
+    let app = shop
+        .second_app_with(&[BUDGET, ("ORIGIN_LIMIT", limit as u64)])
+        .await;
+    app.redis.down();
+    let gate = shop.catalogue.door.gate("GET", ANY);
+    let did = format!(
+        "GET {} and GET {} with ORIGIN_LIMIT={limit} and Redis down, both clients hanging up \
+         during the load; GET {} and GET {}",
+        one.path, two.path, three.path, four.path
+    );
+    let mut first = app.begin_get(&one.path);
+    until_loading(&mut first, &gate, &did).await;
+    let mut second = app.begin_get(&two.path);
+    let _ = second.until(gate.parked_within(limit, RUSH)).await;
+    app.hang_up(first, &one.path).await;
+    app.hang_up(second, &two.path).await;
+    // Loads that end with their readers have left by then.
+    let _ = tokio::time::timeout(RUSH, async {
+        while gate.parked_now() > 0 {
+            app.settle().await;
+        }
+    })
+    .await;
+    let mut others = app.begin_crowd([three.path.as_str(), four.path.as_str()]);
+    let more = others.during(gate.parked_within(limit + 1, RUSH)).await;
+    if more.is_ok() {
+        fail(
+            did,
+            format!(
+                "{} requests are at the catalogue at the same time",
+                gate.parked_now()
+            ),
+            format!("never more than {limit}, whether or not somebody still waits for them"),
+        );
+    }
+    gate.open();
+    for (answer, manual) in others.answer().await.into_iter().zip([&three, &four]) {
+        let answers: Answers = vec![answer];
+        expect_served(
+            &answers,
+            manual,
+            &did,
+            "the catalogue answers all who ask it",
+        );
+    }
+}
+
+/// Readers of one manual may well wait for one load. Then it is not the first one's alone:
+/// the others are still there when that one has closed the tab.
+#[labkit::test]
+async fn a_reader_who_hangs_up_strands_nobody(shop: Shop) {
+    let [manual] = shop.catalogue.goods.some(Sort::Manual);
+    let path = manual.path.as_str();
+    let gate = shop.catalogue.door.gate("GET", path);
+    let did = format!("GET {path} by one reader, who hangs up during the load, and by four others");
+    let mut first = shop.app.begin_get(path);
+    until_loading(&mut first, &gate, &did).await;
+    let mut others = shop.app.begin_crowd([path; 4]);
+    others.during(shop.app.come_in()).await;
+    others.during(shop.app.hang_up(first, path)).await;
+    gate.open();
+    let answers = others.answer().await;
+    expect_served(&answers, &manual, &did, "the catalogue answers at once");
+}
+
 /// Somebody restarts Redis at four in the morning. Nobody wants to restart the shop as
 /// well.
 #[labkit::test]
 async fn a_redis_that_is_back_is_used_again(shop: Shop) {
-    let [during, after] = shop.catalogue.goods.some(Sort::Manual);
-    let app = shop.second_app_with(&[BUDGET]).await;
-    app.redis.down();
-    let _ = app.get(&during.path).await.expect_ok();
-    app.redis.up();
+    let manuals: [Thing; 20] = shop.catalogue.goods.some(Sort::Manual);
+    let (one, others) = manuals.split_at(1);
+    let (refused, unheard) = tokio::join!(
+        shop.second_app_with(&[BUDGET]),
+        shop.third_app_with(&[BUDGET])
+    );
+    let after_a_refusal = async {
+        refused.redis.down();
+        let _ = refused.get(&one[0].path).await.expect_ok();
+        refused.redis.up();
+        let did = format!("GET {} while Redis refused", one[0].path);
+        expect_used_again(&shop, &refused, &one[0].path, &did).await;
+    };
+    let after_a_silence = async {
+        let silence = unheard.redis.hold_each(Match::any());
+        let callers = others.iter().cycle().take(CALLERS);
+        let crowd = unheard.begin_crowd(callers.map(|manual| manual.path.as_str()));
+        let did = format!(
+            "{CALLERS} callers at once, of {} manuals, while Redis answered nothing",
+            others.len()
+        );
+        expect_answered(&crowd.answer().await, &did, "the catalogue answers at once");
+        drop(silence);
+        expect_used_again(&shop, &unheard, &others[0].path, &did).await;
+    };
+    tokio::join!(after_a_refusal, after_a_silence);
+}
+
+/// Fails the check unless a manual is a hit before long.
+async fn expect_used_again(shop: &Shop, app: &Instance, path: &str, did: &str) {
     let back = Instant::now();
-    loop {
-        let before = shop.catalogue.door.count("GET", &after.path);
-        let _ = app.get(&after.path).await.expect_ok();
-        if shop.catalogue.door.count("GET", &after.path) == before {
+    for reads in 1.. {
+        let before = shop.catalogue.door.count("GET", path);
+        let _ = app.get(path).await.expect_ok();
+        if shop.catalogue.door.count("GET", path) == before {
             return;
         }
         if back.elapsed() > PATIENCE {
             fail(
+                format!("{did}; when it was well again, GET {path} again and again"),
                 format!(
-                    "took Redis away, brought it back, and asked for {} again and again",
-                    after.path
-                ),
-                format!(
-                    "{} s later every read still asks the catalogue: {before} of {before}",
+                    "{} s later every read still asks the catalogue: {reads} of {reads}",
                     PATIENCE.as_secs()
                 ),
                 "a hit: Redis is well again",
             );
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Gives a manual another text in the catalogue, past the door.
+fn changed(shop: &mut Shop, manual: &Thing) -> Thing {
+    let goods = &shop.catalogue.goods;
+    let value = goods.other_than(manual, Sort::Manual, &mut shop.rng);
+    goods.set(&manual.path, value.clone());
+    Thing {
+        path: manual.path.clone(),
+        value,
+    }
+}
+
+/// Waits until a load is parked at the gate.
+async fn until_loading<T>(request: &mut InFlight<'_, T>, gate: &Gate, did: &str) {
+    if request.until(gate.parked(1)).await != Some(Ok(())) {
+        fail(
+            did,
+            "nobody has asked the catalogue",
+            "it is asked for what Redis does not tell",
+        );
+    }
+}
+
+/// Fails the check where more than `limit` were at the catalogue at the same time.
+fn expect_limit(shop: &Shop, limit: usize, did: &str) {
+    let peak = shop.catalogue.door.peak_in_flight();
+    if peak > limit {
+        fail(
+            did,
+            format!("{peak} requests were at the catalogue at the same time"),
+            format!("never more than {limit}: this instance has ORIGIN_LIMIT={limit}"),
+        );
     }
 }

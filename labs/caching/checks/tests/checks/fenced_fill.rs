@@ -4,16 +4,72 @@ use caching_checks::{InFlight, Instance, Shop, Sort, Thing, expect_answered, exp
 use labkit::answer::Answer;
 use labkit::finding::fail;
 use labkit::upstream::Gate;
-use labkit::wire::Match;
+use labkit::wire::{Hold, Match, Step, Steps};
 use serde_json::Value;
 
-/// How many messages a reader may need.
+/// How many messages a reader or a writer may need.
 const MOST_STEPS: usize = 20;
+
+/// STOCK_TTL_S, where a check does not say otherwise, in milliseconds.
+const STOCK: i64 = 600_000;
+/// LOCK_TTL_MS.
+const LOCK: i64 = 30_000;
+/// Longer than anybody notes something down for.
+const WEEK: i64 = 7 * 86_400_000;
+/// What is added to a life so that it is over.
+const OVER: i64 = 1_000;
 
 /// Whoever never keeps anything keeps nothing old. That is no cache.
 #[labkit::test]
 async fn a_stock_that_nobody_changes_is_loaded_once(shop: Shop) {
-    let [stock, another] = shop.catalogue.goods.some(Sort::Stock);
+    // Three everyday ones, and one with the largest number.
+    let stocks: [Thing; 4] = shop.catalogue.goods.some(Sort::Stock);
+    let other = shop.second_app().await;
+    for Thing { path, value } in &stocks {
+        for app in [&shop.app, &shop.app, &other] {
+            expect_shown(&app.get(path).await, value, "");
+        }
+        shop.catalogue
+            .loads_of(path)
+            .after(format!(
+                "GET {path}, twice on one instance and once on another"
+            ))
+            .expect(1, "only the first read is a miss");
+    }
+}
+
+/// A shop changes some stock every second. If each change refuses the fills of all, nothing
+/// is ever kept.
+#[labkit::test]
+async fn the_change_of_another_stock_refuses_no_fill(mut shop: Shop) {
+    let [stock, changed] = shop.catalogue.goods.some(Sort::Stock);
+    let path = stock.path.as_str();
+    let other = shop.second_app().await;
+    let new = change(&mut shop, &changed);
+    let load = hold_load(&shop.app, path);
+    let mut reader = shop.app.begin_get(path);
+    until_held(&mut reader, &load, path).await;
+    reader.during(new.on(&other)).await;
+    load.release();
+    expect_shown(&reader.answer().await, &stock.value, "");
+    for app in [&shop.app, &other] {
+        expect_shown(&app.get(path).await, &stock.value, "");
+    }
+    shop.catalogue
+        .loads_of(path)
+        .after(format!(
+            "GET {path}, held at the catalogue; PUT {} on the other instance; let the GET go; GET \
+             on both",
+            changed.path
+        ))
+        .expect(1, "nobody has changed this one");
+}
+
+/// Redis is small, and readers die: what has no end is there for good. And when a stock ends
+/// is for whoever runs the shop to say.
+#[labkit::test]
+async fn whatever_is_kept_ends_and_a_stock_when_the_environment_says(mut shop: Shop) {
+    let [stock, here, there] = shop.catalogue.goods.some(Sort::Stock);
     let path = stock.path.as_str();
     let other = shop.second_app_with(&[("STOCK_TTL_S", 90)]).await;
     let gate = shop.catalogue.door.gate("GET", path);
@@ -21,23 +77,31 @@ async fn a_stock_that_nobody_changes_is_loaded_once(shop: Shop) {
     until_loading(&mut read, &gate, 1, path).await;
     expect_nothing_for_ever(&shop, &format!("GET {path}, looking while it is loaded")).await;
     gate.open();
-    expect_shown(&read.answer().await, &stock.value, "");
-    for app in [&shop.app, &other] {
-        expect_shown(&app.get(path).await, &stock.value, "");
-    }
-    shop.catalogue
-        .loads_of(path)
-        .after(format!(
-            "GET {path}, twice on one instance and once on another"
-        ))
-        .expect(1, "only the first read is a miss");
+    let _ = read.answer().await.expect_ok();
     expect_nothing_for_ever(&shop, &format!("GET {path}")).await;
-    shop.redis.expect_lives("STOCK_TTL_S", 600, path).await;
-    shop.redis.forget_everything().await;
-    expect_shown(&other.get(&another.path).await, &another.value, "");
-    shop.redis
-        .expect_lives("STOCK_TTL_S", 90, &another.path)
-        .await;
+    change(&mut shop, &stock).on(&other).await;
+    expect_nothing_for_ever(&shop, &format!("GET {path}, PUT on another instance")).await;
+    for (app, Thing { path, value }, life) in [(&shop.app, here, 600), (&other, there, 90)] {
+        shop.redis.forget_everything().await;
+        expect_shown(&app.get(&path).await, &value, "");
+        let loads = || shop.catalogue.door.count("GET", &path);
+        let read = async || {
+            let _ = app.get(&path).await;
+        };
+        let did = format!("GET {path} of what is in Redis");
+        shop.redis.expect_no_longer_lives(&did, loads, read).await;
+        shop.redis.forget_everything().await;
+        let before = loads();
+        expect_shown(&app.get(&path).await, &value, "");
+        let ended = shop.redis.end_what_lives("STOCK_TTL_S", life, &path).await;
+        expect_shown(&app.get(&path).await, &value, "");
+        shop.catalogue
+            .loads_of(&path)
+            .after(format!(
+                "GET {path} with STOCK_TTL_S={life}; ended {ended}, which lived so long; GET again"
+            ))
+            .expect(before + 2, "the life of the stock is over");
+    }
 }
 
 /// A shop that sells what it does not have writes apologies.
@@ -52,7 +116,6 @@ async fn a_change_is_seen_by_the_next_read(mut shop: Shop) {
     change(&mut shop, &stock).on(&other).await;
     let did = format!("GET {path} on both instances, PUT on one, GET on both");
     expect_the_truth(&shop, &other, path, &did).await;
-    expect_nothing_for_ever(&shop, &did).await;
 }
 
 /// A reader who was told the old number may be slow: a full queue, a long pause, a packet
@@ -62,28 +125,86 @@ async fn a_slow_reader_does_not_bring_the_old_number_back(mut shop: Shop) {
     let [stock] = shop.catalogue.goods.some(Sort::Stock);
     let path = stock.path.as_str();
     let other = shop.second_app().await;
-    // One reader; then one on each instance.
-    for more in [0, 1] {
+    let rounds = shop.mark();
+    // One reader; one on each instance; two that share a connection to Redis.
+    for (here, there) in [(1, 0), (1, 1), (2, 0)] {
         shop.redis.forget_everything().await;
+        shop.begin_round(rounds);
         let new = change(&mut shop, &stock);
         let gate = shop.catalogue.door.gate_reply("GET", path);
         let mut readers = shop
             .app
-            .begin_crowd([path])
-            .and(other.begin_crowd(vec![path; more]));
-        until_loading(&mut readers, &gate, 1 + more, path).await;
+            .begin_crowd(vec![path; here])
+            .and(other.begin_crowd(vec![path; there]));
+        until_loading(&mut readers, &gate, here + there, path).await;
         readers.during(new.on(&other)).await;
         gate.open();
         let (one, another) = readers.answer().await;
         let did = format!(
-            "GET {path} by {} reader(s), held with the old number; PUT {path} on the other \
-             instance; let the reader(s) go",
-            1 + more
+            "GET {path} by {here} reader(s) on one instance and {there} on the other, held with \
+             the old number; PUT {path} on the other; let the reader(s) go"
         );
         for answers in [one, another] {
             expect_answered(&answers, &did, "the catalogue has answered");
         }
         expect_the_truth(&shop, &other, path, &did).await;
+    }
+}
+
+/// Success is what the admin believes. A change that Redis has not heard of is none, for as
+/// long as a stock lives.
+#[labkit::test]
+async fn a_change_that_redis_does_not_hear_of_is_not_called_done(mut shop: Shop) {
+    let [stock] = shop.catalogue.goods.some(Sort::Stock);
+    let path = stock.path.as_str();
+    let other = shop.second_app().await;
+    let rounds = shop.mark();
+    // Each message of the writer is lost once.
+    for nth in 1..MOST_STEPS {
+        shop.redis.forget_everything().await;
+        shop.begin_round(rounds);
+        let _ = shop.app.get(path).await.expect_ok();
+        let new = change(&mut shop, &stock);
+        let said = other.redis.messages().len();
+        other.redis.cut(Match::any().nth(nth));
+        let answer = other.put(path, &new.value).await;
+        other.settle().await;
+        if other.redis.messages().len() < said + nth {
+            return;
+        }
+        if answer.status < 300 {
+            let did = format!("GET {path}; PUT, whose message {nth} to Redis is lost");
+            let truth = shop.catalogue.goods.truth(path);
+            expect_next(&shop.app.get(path).await, &truth, &did);
+        }
+    }
+}
+
+/// A connection is lost as easily as a reader is slow, and what was watched on it is watched
+/// no more.
+#[labkit::test]
+async fn a_reader_whose_connection_is_lost_does_not_bring_the_old_number_back(mut shop: Shop) {
+    let [stock] = shop.catalogue.goods.some(Sort::Stock);
+    let path = stock.path.as_str();
+    let other = shop.second_app().await;
+    let new = change(&mut shop, &stock);
+    let load = hold_load(&shop.app, path);
+    let mut reader = shop.app.begin_get(path);
+    until_held(&mut reader, &load, path).await;
+    shop.app.redis.down();
+    shop.app.redis.up();
+    reader.during(new.on(&other)).await;
+    load.release();
+    // Without its connection it may fail.
+    let _ = reader.answer().await;
+    shop.app.come_in().await;
+    let did = format!(
+        "GET {path}, held with the old number; its connections to Redis are cut; PUT {path} on \
+         the other instance; let the GET go"
+    );
+    let truth = shop.catalogue.goods.truth(path);
+    for _ in 0..2 {
+        expect_next(&other.get(path).await, &truth, &did);
     }
 }
 
@@ -94,35 +215,115 @@ async fn slow_readers_on_both_sides_of_a_change_do_not_help_each_other(mut shop:
     let [stock] = shop.catalogue.goods.some(Sort::Stock);
     let path = stock.path.as_str();
     let other = shop.second_app().await;
-    let new = change(&mut shop, &stock);
-    let before = shop.catalogue.door.gate_reply("GET", path);
-    let mut readers = shop.app.begin_get(path).and(other.begin_get(path));
-    until_loading(&mut readers, &before, 2, path).await;
-    readers.during(new.on(&other)).await;
-    // Who comes from here on stops at this gate when the first one has been opened.
-    let after = shop.catalogue.door.gate_reply("GET", path);
-    let mut late = other.begin_get(path);
-    // It may as well be answered: a writer may have left the new number.
-    readers.during(late.until(before.parked(3))).await;
-    let parked = usize::from(late.answered().is_none());
-    before.open();
-    let did = format!(
-        "GET {path} on two instances, held with the old number; PUT {path}; a third GET, held \
-         with the new one; let the first two go"
-    );
-    let mut visitor = shop.app.begin_get(path);
-    let early = async {
-        let (one, another) = readers.answer().await;
-        let _ = (one.expect_ok(), another.expect_ok());
-        // A miss asks the catalogue, and has nothing old; a hit must have nothing old either.
-        visitor.until(after.parked(parked + 1)).await;
-    };
-    late.during(early).await;
-    after.open();
-    let truth = shop.catalogue.goods.truth(path);
-    expect_next(&visitor.answer().await, &truth, &did);
-    expect_next(&late.answer().await, &truth, &did);
-    expect_the_truth(&shop, &other, path, &(did + ", then the third")).await;
+    let rounds = shop.mark();
+    // Old readers on one instance or on both; the new one on either. First of all the first
+    // reader of each instance, for whom a number that it counts up is the same.
+    for (both, here) in [(false, false), (false, true), (true, false), (true, true)] {
+        shop.redis.forget_everything().await;
+        shop.begin_round(rounds);
+        let new = change(&mut shop, &stock);
+        let (olds, late) = match (both, here) {
+            (true, true) => (vec![&shop.app, &other], &shop.app),
+            (true, false) => (vec![&shop.app, &other], &other),
+            (false, true) => (vec![&shop.app], &shop.app),
+            (false, false) => (vec![&shop.app], &other),
+        };
+        let mut held = Vec::new();
+        let mut readers = Vec::new();
+        for app in &olds {
+            let load = hold_load(app, path);
+            let mut reader = app.begin_get(path);
+            until_held(&mut reader, &load, path).await;
+            held.push(load);
+            readers.push(reader);
+        }
+        let mut readers = InFlight::all(readers);
+        readers.during(new.on(&other)).await;
+        let mut newer = Some(hold_load(late, path));
+        let mut reader = late.begin_get(path);
+        if let Some(load) = &newer {
+            let _ = readers.during(reader.until(load.reached())).await;
+        }
+        // It may as well be answered: a writer may have left the new number.
+        newer = newer.filter(|_| reader.answered().is_none());
+        // Whose fill is refused may load again: no second load of theirs is held.
+        drop(held);
+        for answer in reader.during(readers.answer()).await {
+            let _ = answer.expect_ok();
+        }
+        let did = format!(
+            "GET {path} on {} instance(s), held with the old number; PUT {path}; another GET on \
+             {}, held with the new one; let the old ones go",
+            olds.len(),
+            if here {
+                "the first instance"
+            } else {
+                "the second"
+            },
+        );
+        let visitor = reader.during(shop.app.get(path)).await;
+        drop(newer);
+        let truth = shop.catalogue.goods.truth(path);
+        expect_next(&visitor, &truth, &did);
+        expect_next(&reader.answer().await, &truth, &did);
+        expect_the_truth(&shop, &other, path, &(did + ", then the new one")).await;
+    }
+}
+
+/// Nobody can say how slow a reader is: a machine may be asleep for a week. What it noted
+/// down is gone by then, and must not come again.
+#[labkit::test]
+async fn however_slow_a_reader_is_the_old_number_does_not_come_back(mut shop: Shop) {
+    let [stock] = shop.catalogue.goods.some(Sort::Stock);
+    let path = stock.path.as_str();
+    let other = shop.second_app().await;
+    let rounds = shop.mark();
+    // With a change that the reader may know of, just now or long ago, and without.
+    let earlier = [Earlier::None, Earlier::JustNow, Earlier::LongAgo];
+    for (earlier, lapse) in earlier
+        .into_iter()
+        .flat_map(|earlier| [STOCK + OVER, WEEK].map(|lapse| (earlier, lapse)))
+    {
+        for (before, after) in [(lapse, 0), (0, lapse), (lapse, lapse)] {
+            shop.redis.forget_everything().await;
+            shop.begin_round(rounds);
+            if earlier != Earlier::None {
+                change(&mut shop, &stock).on(&other).await;
+            }
+            if earlier == Earlier::LongAgo {
+                // What it has left of itself is about to end.
+                let left = shop.redis.entries().await;
+                let left = left.iter().map(|entry| entry.pttl).max().unwrap_or(0);
+                let almost = (left - 60_000).max(0);
+                shop.redis.pass(almost, &[&shop.app, &other]).await;
+            }
+            let new = change(&mut shop, &stock);
+            let load = hold_load(&shop.app, path);
+            let mut reader = shop.app.begin_get(path);
+            let Some(Ok(_)) = reader.until(load.reached()).await else {
+                // The writer has left its number: nobody is slow.
+                continue;
+            };
+            let apps = [&shop.app, &other];
+            shop.redis.pass(before, &apps).await;
+            new.on(&other).await;
+            shop.redis.pass(after, &apps).await;
+            load.release();
+            let _ = reader.answer().await.expect_ok();
+            let earlier = match earlier {
+                Earlier::None => "",
+                Earlier::JustNow => "PUT; ",
+                Earlier::LongAgo => "PUT; all but a minute passes of what it left in Redis; ",
+            };
+            let did = format!(
+                "{earlier}GET {path}, held with the old number; {} s pass; PUT on the other \
+                 instance; {} s pass; let the reader go",
+                before / 1000,
+                after / 1000
+            );
+            expect_the_truth(&shop, &other, path, &did).await;
+        }
+    }
 }
 
 /// Between any two messages of a reader there is room for a whole change. A fill that first
@@ -132,9 +333,13 @@ async fn a_change_at_any_moment_of_a_fill_wins(mut shop: Shop) {
     let [stock] = shop.catalogue.goods.some(Sort::Stock);
     let path = stock.path.as_str();
     let other = shop.second_app().await;
-    // Before each message of the reader once; with a visitor after the change, and without.
-    for (nth, visited) in (0..MOST_STEPS).flat_map(|nth| [(nth, false), (nth, true)]) {
+    let rounds = shop.mark();
+    // Before each message of the reader once: a change alone, with a visitor after it, or
+    // long before the reader goes on.
+    let after = |nth| [(nth, false, 0), (nth, true, 0), (nth, false, 2 * WEEK)];
+    for (nth, visited, asleep) in (0..MOST_STEPS).flat_map(after) {
         shop.redis.forget_everything().await;
+        shop.begin_round(rounds);
         let new = change(&mut shop, &stock);
         let (mut step, mut before) = (0, None);
         let mut steps = shop.app.steps();
@@ -144,6 +349,9 @@ async fn a_change_at_any_moment_of_a_fill_wins(mut shop: Shop) {
                     new.on(&other).await;
                     if visited {
                         let _ = other.get(path).await.expect_ok();
+                    }
+                    if asleep > 0 {
+                        shop.redis.pass(asleep, &[&shop.app, &other]).await;
                     }
                     before = last.map(str::to_owned);
                 }
@@ -155,7 +363,11 @@ async fn a_change_at_any_moment_of_a_fill_wins(mut shop: Shop) {
         if step <= nth {
             return;
         }
-        let visitor = if visited { " and a visitor" } else { "" };
+        let visitor = match (visited, asleep) {
+            (true, _) => " and a visitor",
+            (false, 0) => "",
+            (false, _) => ", two weeks before it goes on,",
+        };
         let did = match before {
             Some(message) => {
                 format!("GET {path}; after its `{message}`, PUT{visitor} on the other instance")
@@ -163,6 +375,56 @@ async fn a_change_at_any_moment_of_a_fill_wins(mut shop: Shop) {
             None => format!(
                 "PUT {path}{visitor} on the other instance, before the first message of a GET"
             ),
+        };
+        expect_the_truth(&shop, &other, path, &did).await;
+    }
+}
+
+/// Between any two messages of a writer there is room for a whole fill. What is dropped first
+/// and forbidden then comes back in between.
+#[labkit::test]
+async fn a_fill_at_any_moment_of_a_change_does_not_outlive_it(mut shop: Shop) {
+    let [stock] = shop.catalogue.goods.some(Sort::Stock);
+    let path = stock.path.as_str();
+    let other = shop.second_app().await;
+    let rounds = shop.mark();
+    // A reader from before the change comes back at that moment; one that comes at that
+    // moment comes back when all is done.
+    for (k, early) in (1..=MOST_STEPS).flat_map(|k| [(k, true), (k, false)]) {
+        shop.redis.forget_everything().await;
+        shop.begin_round(rounds);
+        let new = change(&mut shop, &stock);
+        let load = hold_load(&shop.app, path);
+        let mut reader = shop.app.begin_get(path);
+        if early {
+            until_held(&mut reader, &load, path).await;
+        }
+        let mut writer = other.begin_put(path, &new.value);
+        let Some(held) = other.standstill(&mut writer, k).await else {
+            let _ = writer.answer().await.expect_ok();
+            return;
+        };
+        let at = held.at.clone();
+        let did = if early {
+            load.release();
+            let _ = reader.answer().await.expect_ok();
+            drop(held);
+            let _ = writer.answer().await.expect_ok();
+            format!(
+                "GET {path}, held with the old number; PUT {path} on the other instance; the GET \
+                 was let go while {at} was held"
+            )
+        } else {
+            // What it finds may be enough for it.
+            let _ = reader.until(load.reached()).await;
+            drop(held);
+            let _ = writer.answer().await.expect_ok();
+            load.release();
+            let _ = reader.answer().await.expect_ok();
+            format!(
+                "PUT {path}; while {at} was held, GET {path} on the other instance, held with \
+                 what the catalogue said; the PUT was done; let the GET go"
+            )
         };
         expect_the_truth(&shop, &other, path, &did).await;
     }
@@ -212,6 +474,128 @@ async fn two_writers_leave_the_number_that_the_catalogue_has(mut shop: Shop) {
          instance"
     );
     expect_the_truth(&shop, &other, path, &did).await;
+}
+
+/// Two changes may overtake each other anywhere: who came first need not commit first, and
+/// who committed first need not be the first to say so.
+#[labkit::test]
+async fn changes_that_overtake_each_other_leave_the_number_that_the_catalogue_has(mut shop: Shop) {
+    let [stock] = shop.catalogue.goods.some(Sort::Stock);
+    let path = stock.path.as_str();
+    let other = shop.second_app().await;
+    let rounds = shop.mark();
+    for (commits, words) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        shop.redis.forget_everything().await;
+        shop.begin_round(rounds);
+        let (first, second) = (change(&mut shop, &stock), change(&mut shop, &stock));
+        let mut writers = [
+            (Writer::at_the_commit(&shop.app, &first).await, &shop.app),
+            (Writer::at_the_commit(&other, &second).await, &other),
+        ];
+        writers.rotate_left(commits);
+        for (writer, _) in &mut writers {
+            writer.commit().await;
+        }
+        writers.rotate_left((commits + words) % 2);
+        let order = ["1, 2", "2, 1"];
+        let did = format!(
+            "PUT {path} on two instances, 1 before 2, both held before they committed; the \
+             commits of {}; what they told Redis then, of {}",
+            order[commits], order[words]
+        );
+        let truth = shop.catalogue.goods.truth(path);
+        for (writer, app) in writers {
+            writer.end().await;
+            // One of them was answered with a success, whatever the other still has to say.
+            expect_next(&app.get(path).await, &truth, &did);
+        }
+        expect_the_truth(&shop, &other, path, &did).await;
+    }
+}
+
+/// Readers hang up, and machines die. What they had noted down must not keep everybody else
+/// from keeping anything until a whole life is over.
+#[labkit::test]
+async fn a_reader_who_is_gone_keeps_nobody_from_filling(shop: Shop) {
+    let stocks: [Thing; 2] = shop.catalogue.goods.some(Sort::Stock);
+    let other = shop.second_app().await;
+    for (Thing { path, value }, killed) in stocks.iter().zip([false, true]) {
+        let gate = shop.catalogue.door.gate("GET", path);
+        let mut reader = other.begin_get(path);
+        until_loading(&mut reader, &gate, 1, path).await;
+        let gone = if killed {
+            other.kill().await;
+            "killed the instance that loads"
+        } else {
+            other.hang_up(reader, path).await;
+            "hung up while it was loaded"
+        };
+        gate.open();
+        // Who comes meanwhile may not fill, and does not make it longer.
+        shop.redis.pass(LOCK / 2, &[&shop.app]).await;
+        expect_shown(&shop.app.get(path).await, value, "");
+        shop.redis.pass(LOCK / 2 + OVER, &[&shop.app]).await;
+        let before = shop.catalogue.door.count("GET", path);
+        for _ in 0..2 {
+            expect_shown(&shop.app.get(path).await, value, "");
+        }
+        let loads = shop.catalogue.door.count("GET", path) - before;
+        if loads > 1 {
+            fail(
+                format!(
+                    "GET {path}, and {gone}; GET on another instance half of LOCK_TTL_MS={LOCK} \
+                     later, and twice when it is over"
+                ),
+                format!("the last two asked the catalogue {loads} times"),
+                "once at most: from then on the stock is kept again",
+            );
+        }
+    }
+}
+
+/// A change under way, that stands still before it commits, and then before it says anything
+/// more to Redis.
+struct Writer<'a> {
+    change: InFlight<'a>,
+    commit: Option<Hold>,
+    words: Steps,
+    word: Option<Step>,
+}
+
+impl<'a> Writer<'a> {
+    async fn at_the_commit(app: &'a Instance, new: &'a Change) -> Self {
+        let commit = app.catalogue.hold(Match::request("PUT", &new.path));
+        let mut change = app.begin_put(&new.path, &new.value);
+        let Some(Ok(_)) = change.until(commit.reached()).await else {
+            never_committed(&new.path)
+        };
+        Self {
+            change,
+            commit: Some(commit),
+            words: app.redis.hold_each(Match::any()),
+            word: None,
+        }
+    }
+
+    /// Lets it commit: that it has done so shows in its next word to Redis, or in its answer.
+    async fn commit(&mut self) {
+        self.commit = None;
+        self.word = self.change.until(self.words.next()).await.flatten();
+    }
+
+    /// Lets it say all that it has to say.
+    async fn end(self) {
+        drop((self.word, self.words));
+        let _ = self.change.answer().await.expect_ok();
+    }
+}
+
+/// A change before the reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Earlier {
+    None,
+    JustNow,
+    LongAgo,
 }
 
 /// A change that is to come.
@@ -287,6 +671,22 @@ async fn until_loading<T>(request: &mut InFlight<'_, T>, gate: &Gate, loads: usi
                 "{} of {loads} readers have asked the catalogue",
                 gate.parked_now()
             ),
+            "each of them asks: nobody has to wait for another's load",
+        );
+    }
+}
+
+/// Holds the next load of an instance, with what the catalogue has answered.
+fn hold_load(app: &Instance, path: &str) -> Hold {
+    app.catalogue.hold_reply(Match::request("GET", path))
+}
+
+/// Waits until that load is there.
+async fn until_held<T>(request: &mut InFlight<'_, T>, load: &Hold, path: &str) {
+    if !matches!(request.until(load.reached()).await, Some(Ok(_))) {
+        fail(
+            format!("GET {path}, with nothing of it in Redis"),
+            "a reader has not asked the catalogue",
             "each of them asks: nobody has to wait for another's load",
         );
     }

@@ -27,11 +27,7 @@ async fn a_changed_price_is_seen_by_the_next_read(mut shop: Shop) {
     let _ = shop.app.put(&path(id), &new).await.expect_ok();
     expect_committed(&shop, id, new);
     storefront
-        .expect_the_truth(
-            id,
-            &shop.app,
-            &format!("a visitor, PUT {}, a visitor", path(id)),
-        )
+        .expect_the_truth(id, &format!("a visitor, PUT {}, a visitor", path(id)))
         .await;
 }
 
@@ -43,9 +39,11 @@ async fn a_visitor_during_the_write_does_not_keep_the_old_price(mut shop: Shop) 
     let id = product.id;
     let path = path(id);
     let storefront = shop.storefront().await;
+    let rounds = shop.mark();
     for (before, entry) in [("a visitor; ", true), ("", false)] {
         for k in 1..=MOMENTS {
             shop.redis.forget_everything().await;
+            shop.begin_round(rounds);
             if entry {
                 storefront.price(id).await;
             }
@@ -62,7 +60,7 @@ async fn a_visitor_during_the_write_does_not_keep_the_old_price(mut shop: Shop) 
             let _ = change.answer().await.expect_ok();
             expect_committed(&shop, id, new);
             let did = format!("{before}PUT {path}, with a visitor while {at} was held; a visitor");
-            storefront.expect_the_truth(id, &shop.app, &did).await;
+            storefront.expect_the_truth(id, &did).await;
         }
     }
 }
@@ -155,7 +153,9 @@ async fn two_writers_leave_the_price_that_the_catalogue_has(mut shop: Shop) {
     let path = path(id);
     let storefront = shop.storefront().await;
     let other = shop.second_app().await;
+    let rounds = shop.mark();
     for k in 1..=MOMENTS {
+        shop.begin_round(rounds);
         storefront.price(id).await;
         let prices = [new_price(&mut shop, id), new_price(&mut shop, id)];
         let mut change = shop.app.begin_put(&path, &prices[0]);
@@ -179,7 +179,7 @@ async fn two_writers_leave_the_price_that_the_catalogue_has(mut shop: Shop) {
                 "PUT {path} on one instance; while {at} was held, PUT {path} on another one; \
                  a visitor"
             );
-            storefront.expect_the_truth(id, &shop.app, &did).await;
+            storefront.expect_the_truth(id, &did).await;
         }
     }
 }
@@ -193,6 +193,7 @@ async fn a_refused_change_changes_no_price(shop: Shop) {
     let path = path(id);
     let storefront = shop.storefront().await;
     let refusals = [(0, None), (1, Some(503)), (1, Some(404))];
+    let rounds = shop.mark();
     for (cents, status) in refusals {
         let words = match status {
             None => {
@@ -205,19 +206,20 @@ async fn a_refused_change_changes_no_price(shop: Shop) {
             shop.catalogue.door.fail("PUT", &path, status);
         }
         for k in 1..=MOMENTS {
+            shop.begin_round(rounds);
             storefront.price(id).await;
             let price = Price { cents };
             let mut change = shop.app.begin_put(&path, &price);
             let held = shop.app.standstill(&mut change, k).await;
             if let Some(held) = &held {
                 let did = format!("a visitor; {words}; a visitor while {} was held", held.at);
-                storefront.expect_the_truth(id, &shop.app, &did).await;
+                storefront.expect_the_truth(id, &did).await;
             }
             let ended = held.is_none();
             drop(held);
             expect_refused(&change.answer().await, status, &words);
             let did = format!("a visitor; {words}; a visitor");
-            storefront.expect_the_truth(id, &shop.app, &did).await;
+            storefront.expect_the_truth(id, &did).await;
             if ended {
                 break;
             }

@@ -9,3 +9,5 @@ mod negative_caching;
 mod stale_while_revalidate;
 mod stampede_lock;
 mod ttl_jitter;
+
+labkit::playground!(caching_checks::ByHand);

@@ -16,6 +16,7 @@ async fn a_hundred_lookups_of_a_missing_code_ask_the_catalogue_once(mut shop: Sh
         shop.app.get(&path).await;
         other.get(&path).await;
     }
+    shop.measured(shop.catalogue.door.count("GET", &path));
     shop.catalogue
         .loads_of(&path)
         .after(format!("GET {path} 100 times, on two instances in turn"))

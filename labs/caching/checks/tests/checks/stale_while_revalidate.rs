@@ -6,6 +6,7 @@ use caching_checks::{
     Instance, Shop, Sort, Thing, arrivals, expect_answered, expect_served, expect_shown,
 };
 use labkit::finding::fail;
+use labkit::wire::{Match, Step, Steps};
 use rand::RngExt as _;
 use serde_json::Value;
 
@@ -21,31 +22,47 @@ const OVER: i64 = 1_000;
 /// How many ask each instance at the same time.
 const CALLERS: usize = 10;
 
+/// How many messages a reader, or a refresh, may need.
+const MOST_STEPS: usize = 20;
+
 /// How long a refresh that is done may stay unseen.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is fresh needs no refresh: a cache that asks all the same costs more than none.
 #[labkit::test]
 async fn a_fresh_ranking_is_loaded_once(shop: Shop) {
-    let [ranking] = shop.catalogue.goods.some(Sort::Ranking);
-    let path = ranking.path.as_str();
+    // Two everyday ones, an empty one, and one with the largest numbers.
+    let rankings: [Thing; 4] = shop.catalogue.goods.some(Sort::Ranking);
     let other = shop.second_app().await;
-    for _ in 0..2 {
-        for app in [&shop.app, &other] {
-            expect_shown(&app.get(path).await, &ranking.value, "");
+    let apps = [&shop.app, &other];
+    for seconds in [0, 20, 40] {
+        for (app, ranking) in apps
+            .iter()
+            .flat_map(|app| rankings.iter().map(move |it| (app, it)))
+        {
+            let did = match seconds {
+                0 => format!("GET {} on two instances", ranking.path),
+                _ => format!(
+                    "GET {} on two instances, again after {seconds} s",
+                    ranking.path
+                ),
+            };
+            expect_shown(&app.get(&ranking.path).await, &ranking.value, &did);
         }
-        shop.redis.pass(SOFT / 3, &[&shop.app, &other]).await;
+        shop.redis.pass(SOFT / 3, &apps).await;
     }
-    for app in [&shop.app, &other] {
-        expect_shown(&app.get(path).await, &ranking.value, "");
+    for app in apps {
         app.settle().await;
     }
-    shop.catalogue
-        .loads_of(path)
-        .after(format!(
-            "GET {path} on two instances; again after 20 s and after 40 s, with RANKING_SOFT_MS={SOFT}"
-        ))
-        .expect(1, "it is fresh for a minute");
+    for ranking in &rankings {
+        shop.catalogue
+            .loads_of(&ranking.path)
+            .after(format!(
+                "GET {} on two instances; again after 20 s and after 40 s, with RANKING_SOFT_MS={SOFT}",
+                ranking.path
+            ))
+            .expect(1, "it is fresh for a minute");
+    }
 }
 
 /// Nobody waits for a ranking that is an hour old and good enough. And whoever has it
@@ -178,15 +195,8 @@ async fn both_lives_are_those_of_the_environment(mut shop: Shop) {
     shop.redis.pass(soft / 2 + OVER, &[&app]).await;
     let gate = shop.catalogue.door.gate("GET", path);
     let did = format!("{with}; let the soft life pass; GET again, with the catalogue held back");
-    let answers = app.begin_crowd([path]).answer().await;
-    expect_served(&answers, &ranking, &did, "the stale ranking is in Redis");
-    if !arrivals(&shop.catalogue.door, path, 2).await {
-        fail(
-            did,
-            "nobody has asked the catalogue",
-            "a refresh: the ranking is stale",
-        );
-    }
+    expect_at_once(&app, &ranking, &did).await;
+    expect_refresh(&shop, path, 1, &did).await;
     app.settle().await;
     expect_lives(&shop, &did, hard - soft).await;
     gate.open();
@@ -201,13 +211,7 @@ async fn a_failed_refresh_keeps_the_stale_ranking(mut shop: Shop) {
     shop.catalogue.door.fail("GET", path, 503);
     let did = format!("GET {path}; let it go stale; GET, with a catalogue that answers 503");
     expect_shown(&shop.app.get(path).await, &ranking.value, &did);
-    if !arrivals(&shop.catalogue.door, path, 2).await {
-        fail(
-            did,
-            "nobody has asked the catalogue",
-            "a refresh: the ranking is stale",
-        );
-    }
+    expect_refresh(&shop, path, 1, &did).await;
     shop.app.settle().await;
     let did = did + "; GET again";
     expect_shown(&shop.app.get(path).await, &ranking.value, &did);
@@ -227,6 +231,314 @@ async fn a_failed_refresh_keeps_the_stale_ranking(mut shop: Shop) {
             format!("it answered {answer}"),
             "502: there is nothing left that may be shown",
         );
+    }
+}
+
+/// Instances are killed: by a deployment, by the machine, by their own memory. What they
+/// leave says that somebody is at it when nobody is.
+#[labkit::test]
+async fn when_the_one_who_refreshes_dies_another_refreshes(mut shop: Shop) {
+    let [ranking] = shop.catalogue.goods.some(Sort::Ranking);
+    let path = ranking.path.as_str();
+    let other = shop.second_app().await;
+    let new = go_stale(&mut shop, &ranking, &[&other]).await;
+    let gate = shop.catalogue.door.gate("GET", path);
+    let did = format!("GET {path}; let it go stale; GET on another instance");
+    expect_at_once(&other, &ranking, &did).await;
+    expect_refresh(&shop, path, 1, &did).await;
+    other.kill().await;
+    gate.open();
+    // Who comes meanwhile does not make it longer.
+    shop.redis.pass(LOCK / 2, &[&shop.app]).await;
+    expect_at_once(&shop.app, &ranking, &did).await;
+    shop.app.come_in().await;
+    shop.redis.pass(LOCK / 2 + OVER, &[&shop.app]).await;
+    let did = format!(
+        "{did}, killed while it refreshed; GET half of LOCK_TTL_MS={LOCK} later, and again when \
+         it is over"
+    );
+    until_seen(&shop, &shop.app, path, &new, &did).await;
+}
+
+/// The last words of a refresh are several where the ranking and its age are apart. Between
+/// them an instance can die as well.
+#[labkit::test]
+async fn a_refresh_that_dies_at_any_moment_is_tried_again(mut shop: Shop) {
+    let [ranking] = shop.catalogue.goods.some(Sort::Ranking);
+    let path = ranking.path.as_str();
+    let rounds = shop.mark();
+    for (said, round) in (0..MOST_STEPS).zip(0..) {
+        shop.redis.forget_everything().await;
+        shop.begin_round(rounds);
+        let other = shop.second_app().await;
+        // Its clock has missed the rounds before.
+        let missed = round * (SOFT + LOCK + 2 * OVER);
+        shop.redis.pass(missed, &[&other]).await;
+        let stale = as_it_is(&shop, path);
+        let new = go_stale(&mut shop, &stale, &[&other]).await;
+        let before = shop.catalogue.door.count("GET", path);
+        let gate = shop.catalogue.door.gate("GET", path);
+        let did = format!("GET {path}; let it go stale; GET on another instance");
+        expect_at_once(&other, &stale, &did).await;
+        expect_refresh(&shop, path, before, &did).await;
+        let mut words = other.redis.hold_each(Match::any());
+        gate.open();
+        other.has_loaded().await;
+        let mut held = None;
+        for _ in 0..=said {
+            // The one before goes on.
+            drop(held.take());
+            held = tokio::select! {
+                word = words.next() => word,
+                () = other.come_in() => None,
+            };
+        }
+        let Some(held) = held else { return };
+        let did = format!(
+            "{did}, killed before its `{}`; LOCK_TTL_MS={LOCK} later GET",
+            held.message().kind
+        );
+        other.kill().await;
+        // What was held is never said.
+        other.redis.down();
+        drop((held, words));
+        shop.redis.pass(LOCK + OVER, &[&shop.app]).await;
+        until_seen(&shop, &shop.app, path, &new, &did).await;
+    }
+}
+
+/// Between a look and what follows from it there is time for a whole refresh of somebody
+/// else. Who then loads again, loads what is fresh.
+#[labkit::test]
+async fn what_another_has_refreshed_meanwhile_is_not_loaded_again(mut shop: Shop) {
+    let [ranking] = shop.catalogue.goods.some(Sort::Ranking);
+    let path = ranking.path.as_str();
+    let other = shop.second_app().await;
+    let rounds = shop.mark();
+    // A reader who is held for a moment, and one who is held for as long as a lock lives;
+    // before each thing that it says once.
+    for asleep in [0, LOCK + OVER] {
+        for said in 1..MOST_STEPS {
+            shop.redis.forget_everything().await;
+            shop.begin_round(rounds);
+            let new = go_stale(&mut shop, &ranking, &[&other]).await;
+            let untouched = shop.redis.contents().await;
+            let before = shop.catalogue.door.count("GET", path);
+            let mut words = shop.app.redis.hold_each(Match::any());
+            let mut reader = shop.app.begin_get(path);
+            let mut held: Option<Step> = None;
+            for _ in 0..=said {
+                // The one before goes on.
+                drop(held.take());
+                held = reader
+                    .during(next_word(&mut words, &shop, path, before))
+                    .await;
+                if held.is_none() {
+                    break;
+                }
+            }
+            let Some(held) = held else { break };
+            reader.during(shop.app.settle()).await;
+            if shop.redis.contents().await != untouched {
+                // It has been chosen: from here on nobody else may refresh.
+                break;
+            }
+            let _ = other.get(path).await.expect_ok();
+            if !other.asks(path).await {
+                break;
+            }
+            let did = format!(
+                "GET {path}; let it go stale; GET, held before its `{}`; GETs on another \
+                 instance until it was refreshed",
+                held.message().kind
+            );
+            until_seen(&shop, &other, path, &new, &did).await;
+            let loads = at_rest(&shop, &other, path).await;
+            shop.redis.pass(asleep, &[&shop.app, &other]).await;
+            drop((held, words));
+            let _ = reader.answer().await.expect_ok();
+            shop.app.come_in().await;
+            let more = at_rest(&shop, &other, path).await - loads;
+            if more > 0 {
+                fail(
+                    format!("{did}; {} s later let the first one go", asleep / 1000),
+                    format!("the catalogue was asked {more} more time(s)"),
+                    "never: by then the ranking was fresh",
+                );
+            }
+        }
+    }
+}
+
+/// A catalogue that is slow is slower than a lock lives. Who then fails, fails alone.
+#[labkit::test]
+async fn a_late_failure_does_not_end_the_refresh_of_another(mut shop: Shop) {
+    let [ranking] = shop.catalogue.goods.some(Sort::Ranking);
+    let path = ranking.path.as_str();
+    let other = shop.second_app().await;
+    let new = go_stale(&mut shop, &ranking, &[&other]).await;
+    let gate = shop.catalogue.door.gate("GET", path);
+    let slow = shop.app.catalogue.hold(Match::request("GET", path));
+    let did = format!("GET {path}; let it go stale; GET, with a catalogue that is slow");
+    expect_at_once(&shop.app, &ranking, &did).await;
+    if slow.reached().await.is_err() {
+        fail(
+            did,
+            "nobody has asked the catalogue",
+            "a refresh: the ranking is stale",
+        );
+    }
+    shop.redis.pass(LOCK + OVER, &[&shop.app, &other]).await;
+    let did = format!("{did}; LOCK_TTL_MS={LOCK} have passed; GET on another instance");
+    expect_at_once(&other, &ranking, &did).await;
+    expect_refresh(&shop, path, 1, &did).await;
+    // It stays so: whether a failed refresh is tried again at once is not asked here.
+    shop.app.catalogue.down();
+    drop(slow);
+    shop.app.come_in().await;
+    let did = format!("{did}, which refreshes; the first refresh fails; GET on the other again");
+    expect_at_once(&other, &ranking, &did).await;
+    other.come_in().await;
+    shop.catalogue
+        .loads_of(path)
+        .after(&did)
+        .expect(2, "the first load, and the refresh that goes on");
+    gate.open();
+    until_seen(&shop, &other, path, &new, &did).await;
+}
+
+/// What took so long to count is not thrown away because the old one has ended meanwhile.
+#[labkit::test]
+async fn a_refresh_that_outlasts_the_stale_ranking_is_kept(mut shop: Shop) {
+    let [ranking] = shop.catalogue.goods.some(Sort::Ranking);
+    let path = ranking.path.as_str();
+    let value = go_stale(&mut shop, &ranking, &[]).await;
+    let gate = shop.catalogue.door.gate("GET", path);
+    let did = format!("GET {path}; let it go stale; GET, with the catalogue held back");
+    expect_at_once(&shop.app, &ranking, &did).await;
+    expect_refresh(&shop, path, 1, &did).await;
+    // The old one has ended then; the new one was asked for less than a hard life ago.
+    shop.redis.pass(HARD - SOFT, &[&shop.app]).await;
+    gate.open();
+    at_rest(&shop, &shop.app, path).await;
+    shop.app.come_in().await;
+    let _gate = shop.catalogue.door.gate("GET", path);
+    let did = format!(
+        "{did} for {} s, in which the stale one ends; let it go; GET, with the catalogue held \
+         back again",
+        (HARD - SOFT) / 1000
+    );
+    let refreshed = Thing {
+        value,
+        ..ranking.clone()
+    };
+    let answers = shop.app.begin_crowd([path]).answer().await;
+    expect_served(&answers, &refreshed, &did, "the refresh has ended");
+}
+
+/// What an instance keeps to itself nobody else can refresh.
+#[labkit::test]
+async fn what_redis_has_forgotten_is_loaded_again(mut shop: Shop) {
+    let [ranking] = shop.catalogue.goods.some(Sort::Ranking);
+    let path = ranking.path.as_str();
+    let other = shop.second_app().await;
+    for app in [&shop.app, &other] {
+        expect_shown(&app.get(path).await, &ranking.value, "");
+        app.settle().await;
+    }
+    shop.redis.forget_everything().await;
+    let new = renew(&mut shop, &ranking);
+    let did = format!("GET {path} on two instances; empty Redis; GET on both");
+    for app in [&shop.app, &other] {
+        expect_shown(&app.get(path).await, &new, &did);
+    }
+}
+
+/// A refresh is a load like any other: what it brings has both lives before it, not what was
+/// left of the old ones.
+#[labkit::test]
+async fn a_late_refresh_begins_both_lives_anew(mut shop: Shop) {
+    let [ranking] = shop.catalogue.goods.some(Sort::Ranking);
+    let path = ranking.path.as_str();
+    expect_shown(&shop.app.get(path).await, &ranking.value, "");
+    let value = renew(&mut shop, &ranking);
+    let lives = shop.redis.entries().await;
+    let lives = lives.iter().map(|entry| entry.pttl);
+    let life = lives.filter(|pttl| *pttl > 0).max().unwrap_or(HARD);
+    shop.redis.pass(life / 5 * 4, &[&shop.app]).await;
+    let did = format!("GET {path}; let four fifths of its life pass; GET until it is refreshed");
+    until_seen(&shop, &shop.app, path, &value, &did).await;
+    at_rest(&shop, &shop.app, path).await;
+    // Less than the half of the hard life that it has at least.
+    let late = HARD / 5 * 2;
+    shop.redis.pass(late, &[&shop.app]).await;
+    let gate = shop.catalogue.door.gate("GET", path);
+    let did = format!(
+        "{did}; {} s later GET, with the catalogue held back",
+        late / 1000
+    );
+    let refreshed = Thing {
+        value,
+        ..ranking.clone()
+    };
+    expect_at_once(&shop.app, &refreshed, &did).await;
+    gate.open();
+}
+
+/// Rankings have nothing to do with each other. One that takes long to count must not leave
+/// all others to grow old.
+#[labkit::test]
+async fn a_ranking_does_not_wait_for_another_ranking(shop: Shop) {
+    let rankings: [Thing; 2] = shop.catalogue.goods.some(Sort::Ranking);
+    for ranking in &rankings {
+        expect_shown(&shop.app.get(&ranking.path).await, &ranking.value, "");
+    }
+    shop.redis.pass(SOFT + OVER, &[&shop.app]).await;
+    let gates = rankings
+        .each_ref()
+        .map(|ranking| shop.catalogue.door.gate("GET", &ranking.path));
+    let mut did = "two rankings; let them go stale".to_owned();
+    for ranking in &rankings {
+        let path = &ranking.path;
+        did = format!("{did}; GET {path}, with the catalogue held back");
+        expect_at_once(&shop.app, ranking, &did).await;
+        expect_refresh(&shop, path, 1, &did).await;
+    }
+    drop(gates);
+}
+
+/// Fails the check unless a reader is shown this ranking while nobody can load it.
+async fn expect_at_once(app: &Instance, ranking: &Thing, did: &str) {
+    let answers = app.begin_crowd([ranking.path.as_str()]).answer().await;
+    expect_served(&answers, ranking, did, "they wait for the catalogue");
+}
+
+/// The next thing that an instance says to Redis, held; nothing, where it has asked the
+/// catalogue for a refresh before that.
+async fn next_word(words: &mut Steps, shop: &Shop, path: &str, before: usize) -> Option<Step> {
+    let door = &shop.catalogue.door;
+    tokio::select! {
+        word = words.next() => word.filter(|_| door.count("GET", path) == before),
+        _ = arrivals(door, path, before + 1) => None,
+    }
+}
+
+/// Fails the check unless the catalogue is asked once more than before.
+async fn expect_refresh(shop: &Shop, path: &str, before: usize, did: &str) {
+    if !arrivals(&shop.catalogue.door, path, before + 1).await {
+        fail(
+            did,
+            format!("nobody has asked the catalogue for {path}"),
+            "a refresh: the ranking is stale",
+        );
+    }
+}
+
+/// The ranking that the catalogue has now.
+fn as_it_is(shop: &Shop, path: &str) -> Thing {
+    Thing {
+        path: path.to_owned(),
+        value: shop.catalogue.goods.truth(path),
     }
 }
 

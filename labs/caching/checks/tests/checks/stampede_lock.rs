@@ -1,15 +1,30 @@
 //! Exercise 6: a hundred callers miss, one loads.
 
+use std::time::Duration;
+
 use caching_checks::{
-    Answers, InFlight, Shop, Sort, arrivals, expect_answered, expect_served, expect_shown,
+    Answers, Entry, InFlight, Instance, Lock, Shop, Sort, Thing, arrivals, expect_answered,
+    expect_served, expect_shown,
 };
 use labkit::answer::Answer;
 use labkit::finding::fail;
 use labkit::upstream::Gate;
+use labkit::wire::Match;
 use rand::RngExt as _;
 
 /// How many ask each instance at the same time.
 const CALLERS: usize = 50;
+
+/// What a check leaves of a lock's life, in milliseconds: less than any holder may give it,
+/// more than a check takes.
+const SHORTENED: i64 = 25_000;
+
+/// Of how many messages of a waiter each is held once: some looks, and tries for the lock.
+const WAITING_STEPS: usize = 6;
+
+/// Longer than a waiter usually pauses before it looks again. Decides how sure we are to see
+/// it, never the verdict on a service that looks again.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// How many messages a holder may need to write the deal and to end its lock.
 const MOST_STEPS: usize = 20;
@@ -35,6 +50,7 @@ async fn a_hundred_callers_on_two_instances_load_once(shop: Shop) {
         .await;
     gate.open();
     let answers = both(crowd.answer().await);
+    shop.measured(shop.catalogue.door.count("GET", path));
     expect_answered(&answers, &did, "the catalogue has answered");
     shop.catalogue
         .loads_of(path)
@@ -57,124 +73,261 @@ async fn the_lock_ends_by_itself(mut shop: Shop) {
     let [deal] = shop.catalogue.goods.some(Sort::Deal);
     let path = deal.path.as_str();
     let life: i64 = shop.rng.random_range(60_000..120_000);
-    let lives = [("LOCK_TTL_MS", life.cast_unsigned()), ("DEAL_TTL_S", 120)];
-    let app = shop.second_app_with(&lives).await;
+    let app = shop
+        .second_app_with(&[("LOCK_TTL_MS", life.cast_unsigned())])
+        .await;
     let gate = shop.catalogue.door.gate("GET", path);
     let did = format!("GET {path}, looking into Redis after each message of your service");
     let mut steps = app.steps();
     let mut request = app.begin_get(path);
+    let mut first_seen: Option<Entry> = None;
     let loading = steps
         .walk_until(&mut request, gate.parked(1), async |after| {
-            for entry in shop.redis.entries().await {
-                if entry.pttl == -1 {
-                    fail(
-                        &did,
-                        format!(
-                            "after `{}` the key `{}` was there and had no expiry (PTTL -1)",
-                            after.unwrap_or("the start"),
-                            entry.key
-                        ),
-                        "at no moment a lock that would stay if its holder died right there",
-                    );
-                }
+            let entries = shop.redis.expect_expiries(&did, after).await;
+            // Most of it is gone at once: who prolongs it from here on is seen to do so.
+            if first_seen.is_none() && !entries.is_empty() {
+                shop.redis.shorten_everything_to(SHORTENED).await;
+                first_seen = entries.into_iter().next();
             }
         })
         .await;
     if loading != Some(Ok(())) {
         never_asked(path);
     }
+    drop(steps);
+    request.during(app.come_in()).await;
     let lock = shop.redis.lock(&did).await;
-    if lock.pttl > life || lock.pttl < life / 2 {
+    let taken = first_seen.map_or(lock.pttl, |entry| entry.pttl);
+    if taken > life || taken < life / 2 {
         fail(
-            format!("GET {path} with LOCK_TTL_MS={life}, and PTTL while it is loaded"),
-            format!("the lock `{}` lives {} ms", lock.key, lock.pttl),
+            format!("GET {path} with LOCK_TTL_MS={life}, and PTTL when the lock was taken"),
+            format!("the lock `{}` lives {taken} ms", lock.key),
             format!("a life of {} to {life} ms", life / 2),
         );
     }
+    if lock.pttl > SHORTENED {
+        fail(
+            format!(
+                "GET {path}; took all but {SHORTENED} ms of its life from the lock, as if the \
+                 load had been under way for that long"
+            ),
+            format!("`{}` lives another {} ms", lock.key, lock.pttl),
+            format!("at most the {SHORTENED} ms: nothing prolongs a lock"),
+        );
+    }
+    let mut steps = app.steps();
     gate.open();
+    let answer = steps
+        .walk(request, async |after| {
+            shop.redis.expect_expiries(&did, after).await;
+        })
+        .await;
     drop(steps);
-    expect_shown(&request.answer().await, &deal.value, "");
-    if shop.redis.text_of(&lock.key, &did).await == Some(lock.token)
-        && !shop.redis.goes(&lock.key).await
-    {
+    expect_shown(&answer, &deal.value, "");
+    if !shop.redis.is_released(&lock).await {
         fail(
             format!("GET {path}"),
             format!("the deal is there, and so is the lock `{}`", lock.key),
             "no lock when the load is over",
         );
     }
+}
+
+/// Between the load and the deal in Redis there is nothing to be found. A lock that ends there
+/// lets the next one load what is just arriving.
+#[labkit::test]
+async fn the_lock_is_held_until_the_deal_is_there(shop: Shop) {
+    let [deal] = shop.catalogue.goods.some(Sort::Deal);
+    let path = deal.path.as_str();
+    let other = shop.second_app().await;
+    let rounds = shop.mark();
+    // Before each message that follows the load once.
+    for nth in 0..MOST_STEPS {
+        shop.redis.forget_everything().await;
+        shop.begin_round(rounds);
+        let before = shop.catalogue.door.count("GET", path);
+        let gate = shop.catalogue.door.gate("GET", path);
+        let mut request = shop.app.begin_get(path);
+        until_loading(&mut request, &gate, path).await;
+        let (mut step, mut after) = (0, None);
+        let mut late = None;
+        let mut steps = shop.app.steps();
+        gate.open();
+        let answer = steps
+            .walk(request, async |last| {
+                if step == nth {
+                    let mut crowd = other.begin_crowd([path]);
+                    crowd.during(other.come_in()).await;
+                    late = Some(crowd);
+                    after = last.map(|last| format!(" and its `{last}`"));
+                }
+                step += 1;
+            })
+            .await;
+        drop(steps);
+        expect_shown(&answer, &deal.value, "");
+        let Some(late) = late else { return };
+        let did = format!(
+            "GET {path}; after the load{}, GET on another instance",
+            after.unwrap_or_default()
+        );
+        expect_served(
+            &late.answer().await,
+            &deal,
+            &did,
+            "the catalogue has answered",
+        );
+        let loads = shop.catalogue.door.count("GET", path) - before;
+        if loads != 1 {
+            fail(
+                did,
+                format!("the catalogue was asked {loads} times"),
+                "once: the lock is there, or the deal is",
+            );
+        }
+    }
+}
+
+/// A deal that a hit prolongs is the deal of yesterday, for as long as people look at it.
+#[labkit::test]
+async fn a_deal_is_forgotten_in_time(shop: Shop) {
+    let [deal] = shop.catalogue.goods.some(Sort::Deal);
+    let path = deal.path.as_str();
+    let app = shop.second_app_with(&[("DEAL_TTL_S", 120)]).await;
+    expect_shown(&app.get(path).await, &deal.value, "");
     shop.redis.expect_lives("DEAL_TTL_S", 120, path).await;
+    let loads = || shop.catalogue.door.count("GET", path);
+    let read = async || {
+        let _ = app.get(path).await;
+    };
+    shop.redis
+        .expect_no_longer_lives(&format!("GET {path} of what is in Redis"), loads, read)
+        .await;
 }
 
 /// A load that takes longer than the lock's life finds another holder in its place. Whoever
 /// then ends "the lock" ends the other's, and lets in a third.
 #[labkit::test]
 async fn the_lock_of_another_holder_survives(mut shop: Shop) {
-    let [deal] = shop.catalogue.goods.some(Sort::Deal);
-    let path = deal.path.as_str();
-    let mut tokens: Vec<String> = Vec::new();
-    // Once before each message that follows the load.
-    for nth in 0..MOST_STEPS {
-        shop.redis.forget_everything().await;
+    let deals: [Thing; 2] = shop.catalogue.goods.some(Sort::Deal);
+    let other = shop.second_app().await;
+    let mut tokens = vec![first_token(&shop, &other, &deals[0].path).await];
+    // Two that end at the same time: what one says to Redis on a connection that both share
+    // must not vouch for the other.
+    let rounds = shop.mark();
+    for deals in [&deals[..1], &deals[..]] {
+        // Once before each message that follows the load.
+        for nth in 0..MOST_STEPS * deals.len() {
+            shop.redis.forget_everything().await;
+            shop.begin_round(rounds);
+            let steps = take_over(&mut shop, deals, nth, &mut tokens).await;
+            if steps <= nth {
+                break;
+            }
+        }
+    }
+}
+
+/// The token of an instance's first load, which ends before another begins.
+async fn first_token(shop: &Shop, app: &Instance, path: &str) -> String {
+    let gate = shop.catalogue.door.gate("GET", path);
+    let mut request = app.begin_get(path);
+    until_loading(&mut request, &gate, path).await;
+    let lock = shop.redis.lock(&format!("GET {path}")).await;
+    gate.open();
+    let _ = request.answer().await.expect_ok();
+    app.settle().await;
+    lock.token
+}
+
+/// Loads deals at the same time and gives all of their locks to other holders before the
+/// `nth` message that follows the loads. Says how many there were, or fails the check.
+async fn take_over(
+    shop: &mut Shop,
+    deals: &[Thing],
+    nth: usize,
+    tokens: &mut Vec<String>,
+) -> usize {
+    let gets: Vec<String> = deals.iter().map(|it| format!("GET {}", it.path)).collect();
+    let gets = gets.join(" and ");
+    let did = format!("{gets}; while the catalogue was asked, looked for the lock");
+    let app = &shop.app;
+    let mut gates = Vec::new();
+    let mut locks: Vec<Lock> = Vec::new();
+    let mut requests = Vec::new();
+    for Thing { path, .. } in deals {
         let gate = shop.catalogue.door.gate("GET", path);
-        let did = format!("GET {path}; while it was loaded, gave the lock to another holder");
-        let mut request = shop.app.begin_get(path);
-        until_loading(&mut request, &gate, path).await;
-        let lock = shop.redis.lock(&did).await;
+        let mut request = app.begin_crowd([path.as_str()]);
+        if request.until(gate.parked(1)).await != Some(Ok(())) {
+            if locks.is_empty() {
+                never_asked(path);
+            }
+            fail(
+                &gets,
+                format!("GET {path} does not reach the catalogue while the other is loaded"),
+                "a lock for each deal",
+            );
+        }
+        let lock = shop.redis.lock_beside(&locks, &did).await;
         if tokens.contains(&lock.token) {
+            let token = &lock.token;
             fail(
                 format!(
-                    "GET {path}, {} times, each time after Redis was emptied",
-                    nth + 1
+                    "{gets}, with an empty Redis; {} such loads before",
+                    tokens.len()
                 ),
-                format!(
-                    "two loads held the lock with the same token `{}`",
-                    lock.token
-                ),
+                format!("two loads held a lock with the same token `{token}`"),
                 "a token that no other holder has: how else is a lock known to be one's own?",
             );
         }
         tokens.push(lock.token.clone());
-        let foreign = format!("{:032x}", shop.rng.random::<u128>());
-        let (mut step, mut before) = (0, None);
-        let mut steps = shop.app.steps();
+        locks.push(lock);
+        gates.push(gate);
+        requests.push(request);
+    }
+    let foreign = format!("{:032x}", shop.rng.random::<u128>());
+    let (mut step, mut before) = (0, None);
+    let mut steps = app.steps();
+    for gate in gates {
         gate.open();
-        let answer = steps
-            .walk(request, async |last| {
-                if step == nth {
-                    shop.redis.write(&lock.key, &foreign).await;
-                    before = last.map(str::to_owned);
+    }
+    let answers = steps
+        .walk(InFlight::all(requests), async |last| {
+            if step == nth {
+                for lock in &locks {
+                    shop.give_away(&lock.key, &foreign).await;
                 }
-                step += 1;
-            })
-            .await;
-        drop(steps);
-        shop.app.settle().await;
-        expect_shown(&answer, &deal.value, &did);
-        if step <= nth {
-            return;
-        }
-        if shop.redis.text_of(&lock.key, &did).await.as_ref() != Some(&foreign) {
+                before = last.map(str::to_owned);
+            }
+            step += 1;
+        })
+        .await;
+    drop(steps);
+    app.settle().await;
+    for (answers, deal) in answers.iter().zip(deals) {
+        expect_served(answers, deal, &did, "the catalogue has answered");
+    }
+    if step <= nth {
+        return step;
+    }
+    for Lock { key, .. } in &locks {
+        if shop.redis.text_of(key, &did).await.as_ref() != Some(&foreign) {
+            let keys: Vec<String> = locks.iter().map(|it| format!("`{}`", it.key)).collect();
+            let after = match before {
+                Some(message) => format!("after the load and its `{message}`"),
+                None => "after the load".to_owned(),
+            };
             fail(
-                match before {
-                    Some(message) => format!(
-                        "GET {path}; after the load and its `{message}`, gave `{}` to another \
-                         holder",
-                        lock.key
-                    ),
-                    None => format!(
-                        "GET {path}; after the load, gave `{}` to another holder",
-                        lock.key
-                    ),
-                },
-                "the other holder's lock is gone, and its load is still under way",
                 format!(
-                    "`{}` with the other holder's token: it is not yours any more",
-                    lock.key
+                    "{gets}; {after}, gave {} to another holder",
+                    keys.join(" and ")
                 ),
+                "the other holder's lock is gone, and its load is still under way",
+                format!("`{key}` with the other holder's token: it is not yours any more"),
             );
         }
     }
+    step
 }
 
 /// Instances are killed: by a deployment, by the machine, by their own memory. What they
@@ -185,7 +338,7 @@ async fn a_dead_holder_is_replaced(shop: Shop) {
     let path = deal.path.as_str();
     let other = shop.second_app().await;
     let gate = shop.catalogue.door.gate("GET", path);
-    let did = format!("GET {path}; killed the instance that loads, and let its lock expire");
+    let did = format!("GET {path}; killed the instance that loads, and ended its lock");
     let mut holder = shop.app.begin_get(path);
     until_loading(&mut holder, &gate, path).await;
     let mut crowd = other.begin_crowd([path; CALLERS]);
@@ -193,17 +346,15 @@ async fn a_dead_holder_is_replaced(shop: Shop) {
     let lock = shop.redis.lock(&did).await;
     shop.app.kill().await;
     drop(holder);
-    shop.redis.end(&lock.key).await;
-    if crowd.until(arrivals(&shop.catalogue.door, path, 2)).await == Some(false) {
-        fail(
-            &did,
-            format!("nobody takes over: {CALLERS} callers of the other instance wait"),
-            "one of them asks the catalogue",
-        );
-    }
+    shop.end(&lock.key).await;
+    let _ = crowd.until(arrivals(&shop.catalogue.door, path, 2)).await;
     gate.open();
     let answers = crowd.answer().await;
-    expect_served(&answers, &deal, &did, "the catalogue has answered");
+    let still = match shop.catalogue.door.count("GET", path) {
+        1 => "nobody has taken over",
+        _ => "the catalogue has answered",
+    };
+    expect_served(&answers, &deal, &did, still);
     shop.catalogue
         .loads_of(path)
         .after(did)
@@ -213,7 +364,7 @@ async fn a_dead_holder_is_replaced(shop: Shop) {
 /// People close tabs. A load that ends with the request that began it leaves its lock to
 /// those who are still waiting.
 #[labkit::test]
-async fn a_client_that_hangs_up_strands_nobody(shop: Shop) {
+async fn a_client_that_hangs_up_strands_nobody(mut shop: Shop) {
     let [deal] = shop.catalogue.goods.some(Sort::Deal);
     let path = deal.path.as_str();
     let other = shop.second_app().await;
@@ -232,11 +383,24 @@ async fn a_client_that_hangs_up_strands_nobody(shop: Shop) {
     crowd.during(shop.app.hang_up(holder, path)).await;
     gate.open();
     let answers = both(crowd.answer().await);
-    let still = match shop.redis.text_of(&lock.key, &did).await {
-        Some(token) if token == lock.token => format!("the lock `{}` is still held", lock.key),
-        _ => "the lock is free".to_owned(),
-    };
+    let still = state_of(&shop, &lock).await;
     expect_served(&answers, &deal, &did, &still);
+    if !shop.redis.is_released(&lock).await {
+        fail(
+            &did,
+            format!("the deal is there, and so is the lock `{}`", lock.key),
+            "no lock when the load is over",
+        );
+    }
+    tokio::join!(shop.app.settle(), other.settle());
+    shop.redis.forget_everything().await;
+    let goods = &shop.catalogue.goods;
+    let value = goods.other_than(&deal, Sort::Deal, &mut shop.rng);
+    goods.set(path, value.clone());
+    let did = did + "; then Redis was emptied, and the deal changed in the catalogue";
+    for app in [&shop.app, &other] {
+        expect_shown(&app.get(path).await, &value, &did);
+    }
 }
 
 /// Between "nothing there" and "the lock is mine" there is time for another to load, to
@@ -270,57 +434,110 @@ async fn who_gets_the_lock_late_looks_again(shop: Shop) {
     );
 }
 
+/// Who has waited has looked long ago. Between its last look and the lock there is as much
+/// time as at the first one.
+#[labkit::test]
+async fn who_waited_for_the_lock_looks_again(shop: Shop) {
+    let [deal] = shop.catalogue.goods.some(Sort::Deal);
+    let path = deal.path.as_str();
+    let other = shop.second_app().await;
+    let rounds = shop.mark();
+    // Before each of the first things that it says once.
+    for nth in 1..=WAITING_STEPS {
+        shop.redis.forget_everything().await;
+        shop.begin_round(rounds);
+        let before = shop.catalogue.door.count("GET", path);
+        let gate = shop.catalogue.door.gate("GET", path);
+        let mut holder = shop.app.begin_get(path);
+        until_loading(&mut holder, &gate, path).await;
+        let mut words = other.redis.hold_each(Match::any());
+        let mut waiter = other.begin_crowd([path]);
+        let mut held = None;
+        for _ in 0..nth {
+            // The one before goes on.
+            drop(held.take());
+            let next = tokio::time::timeout(PAUSE, words.next());
+            held = waiter.during(next).await.ok().flatten();
+        }
+        gate.open();
+        expect_shown(&holder.answer().await, &deal.value, "");
+        shop.app.settle().await;
+        let Some(word) = held.as_ref().map(|held| held.message().kind.to_string()) else {
+            // It waits without a word.
+            return;
+        };
+        drop((held, words));
+        let did = format!(
+            "GET {path}; meanwhile GET on another instance, which waits; before its `{word}` the \
+             first one was answered"
+        );
+        expect_served(&waiter.answer().await, &deal, &did, "the deal is in Redis");
+        let loads = shop.catalogue.door.count("GET", path) - before;
+        if loads != 1 {
+            fail(
+                did,
+                format!("the catalogue was asked {loads} times"),
+                "once: when the other one has the lock, the deal is in Redis already",
+            );
+        }
+    }
+}
+
 /// A load fails more easily than it succeeds while everybody wants it. An error that keeps
 /// the lock turns one failed request into half a minute without the page.
 #[labkit::test]
 async fn a_failed_load_leaves_no_lock(shop: Shop) {
-    let [deal] = shop.catalogue.goods.some(Sort::Deal);
-    let path = deal.path.as_str();
+    let deals: [Thing; 2] = shop.catalogue.goods.some(Sort::Deal);
     let other = shop.second_app().await;
-    let gate = shop.catalogue.door.gate("GET", path);
-    let did = format!("GET {path} by six callers on two instances; the catalogue answers 503");
-    let mut crowd = shop
-        .app
-        .begin_crowd([path; 3])
-        .and(other.begin_crowd([path; 3]));
-    until_loading(&mut crowd, &gate, path).await;
-    crowd
-        .during(async { tokio::join!(shop.app.come_in(), other.come_in()) })
-        .await;
-    let lock = shop.redis.lock(&did).await;
-    shop.catalogue.door.fail("GET", path, 503);
-    gate.open();
-    let answers = both(crowd.answer().await);
-    let still = match shop.redis.text_of(&lock.key, &did).await {
-        Some(token) if token == lock.token => format!("the lock `{}` is still held", lock.key),
-        _ => "the lock is free".to_owned(),
-    };
-    expect_answered(&answers, &did, &still);
-    for answer in answers.iter().flatten() {
-        if answer.status != 502 {
-            answer.point("the catalogue failed");
+    // A catalogue that is down, and one that knows no such deal: who waited for another's load
+    // may hear of it as of any failure.
+    let failures: [(u16, &[u16]); 2] = [(503, &[502]), (404, &[404, 502])];
+    for (deal, (says, expected)) in deals.iter().zip(failures) {
+        let path = deal.path.as_str();
+        let gate = shop.catalogue.door.gate("GET", path);
+        let did =
+            format!("GET {path} by six callers on two instances; the catalogue answers {says}");
+        let mut crowd = shop
+            .app
+            .begin_crowd([path; 3])
+            .and(other.begin_crowd([path; 3]));
+        until_loading(&mut crowd, &gate, path).await;
+        crowd
+            .during(async { tokio::join!(shop.app.come_in(), other.come_in()) })
+            .await;
+        let lock = shop.redis.lock(&did).await;
+        shop.catalogue.door.fail("GET", path, says);
+        gate.open();
+        let answers = both(crowd.answer().await);
+        let still = state_of(&shop, &lock).await;
+        expect_answered(&answers, &did, &still);
+        for answer in answers.iter().flatten() {
+            if !expected.contains(&answer.status) {
+                answer.point(format!("the catalogue said {says}"));
+                fail(
+                    &did,
+                    format!("{path} answered {answer}"),
+                    format!("{}: nobody has the deal", expected[0]),
+                );
+            }
+        }
+        if !shop.redis.goes(&lock.key).await {
             fail(
                 &did,
-                format!("{path} answered {answer}"),
-                "502: nobody knows the deal",
+                format!("`{}` is still there", lock.key),
+                "no lock without a load",
             );
         }
-    }
-    if !shop.redis.goes(&lock.key).await {
-        fail(
-            &did,
-            format!("`{}` is still there", lock.key),
-            "no lock without a load",
+        shop.catalogue.door.heal();
+        let answers = other.begin_crowd([path]).answer().await;
+        expect_served(
+            &answers,
+            deal,
+            &(did + ", then well again"),
+            "the catalogue is well again",
         );
+        shop.redis.forget_everything().await;
     }
-    shop.catalogue.door.heal();
-    let answers = other.begin_crowd([path]).answer().await;
-    expect_served(
-        &answers,
-        &deal,
-        &(did + ", then well again"),
-        "the catalogue is well again",
-    );
 }
 
 /// One lock for everything makes the slowest page the pace of all.
@@ -345,6 +562,13 @@ async fn one_deal_does_not_wait_for_another(shop: Shop) {
 async fn until_loading<T>(request: &mut InFlight<'_, T>, gate: &Gate, path: &str) {
     if request.until(gate.parked(1)).await != Some(Ok(())) {
         never_asked(path);
+    }
+}
+
+async fn state_of(shop: &Shop, lock: &Lock) -> String {
+    match shop.redis.is_held(lock).await {
+        true => format!("the lock `{}` is still held", lock.key),
+        false => "the lock is free".to_owned(),
     }
 }
 
