@@ -14,6 +14,7 @@ use tokio::net::UnixStream;
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use crate::keeper::descendants::kill_tree;
 use crate::report::{CheckReport, Status};
 
 /// Longer than any check with all its ten-second patience; then it is stuck.
@@ -49,6 +50,7 @@ pub(crate) async fn run(
         .kill_on_drop(true)
         .spawn()
         .context("starting a check")?;
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
     let stdout = child.stdout.take().context("the check has no stdout")?;
     let stderr = child.stderr.take().context("the check has no stderr")?;
     let everything = async {
@@ -62,6 +64,10 @@ pub(crate) async fn run(
     let ended = timeout(LIMIT, everything).await;
     let mut report = match ended {
         Err(_) => {
+            // Its apps as well: in a watch they would go on, and work, until its end.
+            if let Some(pid) = pid {
+                kill_tree(pid);
+            }
             let mut report = CheckReport::unrun("", Status::TimedOut);
             report.reason = Some(format!("still running after {} s", LIMIT.as_secs()));
             report

@@ -85,6 +85,20 @@ pub(crate) fn kill_all() -> Killed {
     }
 }
 
+/// Kills a child of ours with everything below it. The child is stopped first, so that it
+/// starts nothing between the look and the kill.
+pub(crate) fn kill_tree(child: i32) {
+    let signal = |pid, signal| {
+        // One that has ended by itself is what we want.
+        let _ = kill(Pid::from_raw(pid), signal);
+    };
+    signal(child, Signal::SIGSTOP);
+    for pid in below(child, &parents()) {
+        signal(pid, Signal::SIGKILL);
+    }
+    signal(child, Signal::SIGKILL);
+}
+
 /// Everything below a process, parents before their children.
 fn below(root: i32, parents: &[(i32, i32)]) -> Vec<i32> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
@@ -138,7 +152,28 @@ fn parents() -> Vec<(i32, i32)> {
 
 #[cfg(test)]
 mod tests {
-    use super::below;
+    use std::io::Read as _;
+    use std::process::{Command, Stdio};
+
+    use super::{below, kill_tree};
+
+    #[test]
+    fn a_child_is_killed_with_what_it_started() {
+        let mut child = Command::new("sh")
+            .args(["-c", "sleep 60 & echo started; wait"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let mut output = child.stdout.take().expect("a pipe");
+        let mut started = [0; 8];
+        output.read_exact(&mut started).expect("it has begun");
+        kill_tree(i32::try_from(child.id()).expect("a pid"));
+        child.wait().expect("it has ended");
+        // The pipe is at its end once nobody holds it any more, the grandchild included.
+        let mut rest = Vec::new();
+        output.read_to_end(&mut rest).expect("its end");
+        assert_eq!((&started, rest.len()), (b"started\n", 0));
+    }
 
     #[test]
     fn the_tree_holds_grandchildren_and_no_strangers() {
