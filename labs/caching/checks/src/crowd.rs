@@ -42,6 +42,12 @@ impl Instance {
             }
         };
         let _ = tokio::time::timeout(LIMIT, spoken).await;
+        self.fall_silent().await;
+    }
+
+    /// Waits until nothing more is said, to Redis or to the catalogue, without being asked
+    /// to: what goes on behind an answer has gone on by then.
+    pub async fn fall_silent(&self) {
         let (mut said, mut silent) = (self.said(), 0);
         // Whoever waits by asking again and again never falls silent.
         for _ in 0..20 {

@@ -52,7 +52,7 @@ async fn a_fresh_ranking_is_loaded_once(shop: Shop) {
         shop.redis.pass(SOFT / 3, &apps).await;
     }
     for app in apps {
-        app.settle().await;
+        app.fall_silent().await;
     }
     for ranking in &rankings {
         shop.catalogue
@@ -90,8 +90,8 @@ async fn stale_readers_are_answered_at_once_and_one_refreshes(mut shop: Shop) {
     }
     // The refresh begins behind the answers.
     arrivals(&shop.catalogue.door, path, 2).await;
-    shop.app.settle().await;
-    other.settle().await;
+    shop.app.fall_silent().await;
+    other.fall_silent().await;
     shop.catalogue
         .loads_of(path)
         .after(did)
@@ -117,7 +117,7 @@ async fn a_refresh_is_what_everybody_sees_next(mut shop: Shop) {
         shop.redis.pass(SOFT / 2, &[&shop.app, &other]).await;
         for app in [&shop.app, &other] {
             expect_shown(&app.get(path).await, &new, &did);
-            app.settle().await;
+            app.fall_silent().await;
         }
         let more = shop.catalogue.door.count("GET", path) - loads;
         if more > 0 {
@@ -187,7 +187,7 @@ async fn both_lives_are_those_of_the_environment(mut shop: Shop) {
     }
     shop.redis.pass(soft / 2, &[&app]).await;
     expect_shown(&app.get(path).await, &ranking.value, &with);
-    app.settle().await;
+    app.fall_silent().await;
     shop.catalogue
         .loads_of(path)
         .after(format!("{with}; let half of the soft life pass; GET again"))
@@ -197,7 +197,7 @@ async fn both_lives_are_those_of_the_environment(mut shop: Shop) {
     let did = format!("{with}; let the soft life pass; GET again, with the catalogue held back");
     expect_at_once(&app, &ranking, &did).await;
     expect_refresh(&shop, path, 1, &did).await;
-    app.settle().await;
+    app.fall_silent().await;
     expect_lives(&shop, &did, hard - soft).await;
     gate.open();
 }
@@ -212,15 +212,15 @@ async fn a_failed_refresh_keeps_the_stale_ranking(mut shop: Shop) {
     let did = format!("GET {path}; let it go stale; GET, with a catalogue that answers 503");
     expect_shown(&shop.app.get(path).await, &ranking.value, &did);
     expect_refresh(&shop, path, 1, &did).await;
-    shop.app.settle().await;
+    shop.app.fall_silent().await;
     let did = did + "; GET again";
     expect_shown(&shop.app.get(path).await, &ranking.value, &did);
-    shop.app.settle().await;
+    shop.app.fall_silent().await;
     shop.catalogue.door.heal();
     shop.redis.pass(LOCK + OVER, &[&shop.app]).await;
     let did = format!("{did}; the catalogue is well again, and LOCK_TTL_MS={LOCK} have passed");
     until_seen(&shop, &shop.app, path, &new, &did).await;
-    shop.app.settle().await;
+    shop.app.fall_silent().await;
     shop.catalogue.door.fail("GET", path, 503);
     shop.redis.pass(HARD + OVER, &[&shop.app]).await;
     let answer = shop.app.get(path).await;
@@ -420,8 +420,14 @@ async fn a_refresh_that_outlasts_the_stale_ranking_is_kept(mut shop: Shop) {
     // The old one has ended then; the new one was asked for less than a hard life ago.
     shop.redis.pass(HARD - SOFT, &[&shop.app]).await;
     gate.open();
+    // Nothing is there before the new one is: whoever throws it away is waited for in vain.
+    let written = async {
+        while shop.redis.entries().await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let _ = tokio::time::timeout(PATIENCE, written).await;
     at_rest(&shop, &shop.app, path).await;
-    shop.app.come_in().await;
     let _gate = shop.catalogue.door.gate("GET", path);
     let did = format!(
         "{did} for {} s, in which the stale one ends; let it go; GET, with the catalogue held \
@@ -444,7 +450,7 @@ async fn what_redis_has_forgotten_is_loaded_again(mut shop: Shop) {
     let other = shop.second_app().await;
     for app in [&shop.app, &other] {
         expect_shown(&app.get(path).await, &ranking.value, "");
-        app.settle().await;
+        app.fall_silent().await;
     }
     shop.redis.forget_everything().await;
     let new = renew(&mut shop, &ranking);
@@ -591,8 +597,8 @@ async fn until_seen(shop: &Shop, app: &Instance, path: &str, new: &Value, did: &
 async fn at_rest(shop: &Shop, other: &Instance, path: &str) -> usize {
     loop {
         let loads = shop.catalogue.door.count("GET", path);
-        shop.app.settle().await;
-        other.settle().await;
+        shop.app.fall_silent().await;
+        other.fall_silent().await;
         if shop.catalogue.door.count("GET", path) == loads {
             return loads;
         }
