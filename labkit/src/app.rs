@@ -17,17 +17,14 @@ use serde::Serialize;
 use tokio::io::AsyncRead;
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
 
 use crate::answer::Answer;
 use crate::assignment::{Log, Todo};
 use crate::check::Check;
 use crate::output::Output;
+use crate::patience::{PATIENCE, timeout};
 use crate::timeline::Timeline;
 use crate::{confine, finding};
-
-/// How long an app may stay silent before the check calls it stuck: design invariant 4.
-pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the first line on stdout begins with.
 const ANNOUNCEMENT: &str = "listening on http://";

@@ -10,6 +10,7 @@ pub mod check;
 mod confine;
 pub mod finding;
 mod output;
+pub mod patience;
 pub mod play;
 pub mod timeline;
 pub mod upstream;

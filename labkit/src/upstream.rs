@@ -18,10 +18,10 @@ use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
 
+use crate::patience::{PATIENCE, timeout};
 use crate::timeline::Timeline;
-use crate::wire::{DEADLINE, StillWaiting, path_meets};
+use crate::wire::{StillWaiting, path_meets};
 
 /// A request that reached the upstream, whatever became of it then.
 #[derive(Clone, Debug, PartialEq)]
@@ -157,7 +157,7 @@ pub struct Gate {
 impl Gate {
     /// Waits, for ten seconds at most, until so many are parked at the same time.
     pub async fn parked(&self, n: usize) -> Result<(), StillWaiting> {
-        self.parked_within(n, DEADLINE).await
+        self.parked_within(n, PATIENCE).await
     }
 
     /// As [`Gate::parked`], with a deadline of one's own.

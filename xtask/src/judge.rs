@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use labkit::assignment::{Assignment, Outcome, Record, VARIABLE};
+use labkit::patience::timeout;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::UnixStream;
 use tokio::process::Command;
-use tokio::time::timeout;
 
 use crate::keeper::descendants::kill_tree;
 use crate::report::{CheckReport, Status};

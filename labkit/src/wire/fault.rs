@@ -4,13 +4,10 @@ use std::time::Duration;
 
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::timeout;
 
 use super::matching::Match;
 use super::message::Message;
-
-/// How long a check waits for something that is bound to come. It decides liveness only.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
+use crate::patience::{PATIENCE, timeout};
 
 /// What the timeline says beside a message that stands still.
 pub(super) const HELD: &str = "held by the check";
@@ -42,7 +39,7 @@ pub struct Hold {
 impl Hold {
     /// Waits, for ten seconds at most, until the message is there and stands still.
     pub async fn reached(&self) -> Result<Message, StillWaiting> {
-        self.reached_within(DEADLINE).await
+        self.reached_within(PATIENCE).await
     }
 
     /// As [`Hold::reached`], with a deadline of one's own.

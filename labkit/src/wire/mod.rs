@@ -32,7 +32,6 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::AbortHandle;
 
 pub use address::{Address, Login, Target};
-pub(crate) use fault::DEADLINE;
 pub use fault::{Hold, Step, Steps, StillWaiting};
 pub use matching::Match;
 pub(crate) use matching::path_meets;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use labkit::answer::Answer;
 use labkit::finding::fail;
+use labkit::patience::timeout;
 use labkit::wire::Match;
 use serde_json::Value;
 
@@ -41,7 +42,7 @@ impl Instance {
                 tokio::time::sleep(MOMENT).await;
             }
         };
-        let _ = tokio::time::timeout(LIMIT, spoken).await;
+        let _ = timeout(LIMIT, spoken).await;
         self.fall_silent().await;
     }
 
@@ -70,7 +71,7 @@ impl Instance {
                 tokio::time::sleep(MOMENT).await;
             }
         };
-        tokio::time::timeout(LIMIT, asked).await.is_ok()
+        timeout(LIMIT, asked).await.is_ok()
     }
 
     /// Waits, for as long as a caller would, until the catalogue has answered all that this
@@ -85,7 +86,7 @@ impl Instance {
                 tokio::time::sleep(MOMENT).await;
             }
         };
-        let _ = tokio::time::timeout(LIMIT, answered).await;
+        let _ = timeout(LIMIT, answered).await;
     }
 
     /// How much went over this instance's wires: questions and answers.

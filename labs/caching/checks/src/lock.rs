@@ -1,8 +1,7 @@
 //! The lock that a load is done under, as Redis shows it.
 
-use std::time::Instant;
-
 use labkit::finding::fail;
+use labkit::patience::timeout;
 use labkit::upstream::Upstream;
 
 use crate::Shop;
@@ -113,37 +112,31 @@ impl Inside {
 
     /// Whether a lock ends, sooner or later.
     pub async fn is_released(&self, lock: &Lock) -> bool {
-        let began = Instant::now();
-        while self.is_held(lock).await {
-            if began.elapsed() > LIMIT {
-                return false;
+        let released = async {
+            while self.is_held(lock).await {
+                tokio::time::sleep(MOMENT).await;
             }
-            tokio::time::sleep(MOMENT).await;
-        }
-        true
+        };
+        timeout(LIMIT, released).await.is_ok()
     }
 
     /// Whether a key goes, sooner or later.
     pub async fn goes(&self, key: &str) -> bool {
-        let began = Instant::now();
-        while self.ask::<i64>(redis::cmd("EXISTS").arg(key)).await > 0 {
-            if began.elapsed() > LIMIT {
-                return false;
+        let gone = async {
+            while self.ask::<i64>(redis::cmd("EXISTS").arg(key)).await > 0 {
+                tokio::time::sleep(MOMENT).await;
             }
-            tokio::time::sleep(MOMENT).await;
-        }
-        true
+        };
+        timeout(LIMIT, gone).await.is_ok()
     }
 }
 
 /// Waits, for as long as a caller would, until a path has been asked for so often.
 pub async fn arrivals(door: &Upstream, path: &str, times: usize) -> bool {
-    let began = Instant::now();
-    while door.count("GET", path) < times {
-        if began.elapsed() > LIMIT {
-            return false;
+    let arrived = async {
+        while door.count("GET", path) < times {
+            tokio::time::sleep(MOMENT).await;
         }
-        tokio::time::sleep(MOMENT).await;
-    }
-    true
+    };
+    timeout(LIMIT, arrived).await.is_ok()
 }

@@ -1,11 +1,12 @@
 //! Exercise 8: what is stale is shown at once, and one reader has it refreshed.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use caching_checks::{
     Instance, Shop, Sort, Thing, arrivals, expect_answered, expect_served, expect_shown,
 };
 use labkit::finding::fail;
+use labkit::patience::{PATIENCE, timeout};
 use labkit::wire::{Match, Step, Steps};
 use rand::RngExt as _;
 use serde_json::Value;
@@ -24,9 +25,6 @@ const CALLERS: usize = 10;
 
 /// How many messages a reader, or a refresh, may need.
 const MOST_STEPS: usize = 20;
-
-/// How long a refresh that is done may stay unseen.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is fresh needs no refresh: a cache that asks all the same costs more than none.
 #[labkit::test]
@@ -426,7 +424,7 @@ async fn a_refresh_that_outlasts_the_stale_ranking_is_kept(mut shop: Shop) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let _ = tokio::time::timeout(PATIENCE, written).await;
+    let _ = timeout(PATIENCE, written).await;
     at_rest(&shop, &shop.app, path).await;
     let _gate = shop.catalogue.door.gate("GET", path);
     let did = format!(
@@ -570,27 +568,34 @@ fn renew(shop: &mut Shop, ranking: &Thing) -> Value {
 
 /// Reads until the new ranking shows; that it does is bound to happen.
 async fn until_seen(shop: &Shop, app: &Instance, path: &str, new: &Value, did: &str) {
-    let began = Instant::now();
-    loop {
-        let answer = app.get(path).await.expect_ok();
-        let shown: Value = answer.json();
-        if shown == *new {
-            return;
+    let mut last = None;
+    let seen = async {
+        loop {
+            let answer = app.get(path).await.expect_ok();
+            let shown: Value = answer.json();
+            if shown == *new {
+                return;
+            }
+            last = Some((answer, shown));
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        if began.elapsed() > PATIENCE {
-            answer.point("still the old one");
-            fail(
-                did,
-                format!(
-                    "{} s later it still shows {shown}; the catalogue was asked {} times in all",
-                    PATIENCE.as_secs(),
-                    shop.catalogue.door.count("GET", path)
-                ),
-                format!("the refreshed one: {new}"),
-            );
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    };
+    let Err(_) = timeout(PATIENCE, seen).await else {
+        return;
+    };
+    let still = last.map_or_else(String::new, |(answer, shown)| {
+        answer.point("still the old one");
+        format!("it still shows {shown}; ")
+    });
+    fail(
+        did,
+        format!(
+            "{} s later {still}the catalogue was asked {} times in all",
+            PATIENCE.as_secs(),
+            shop.catalogue.door.count("GET", path)
+        ),
+        format!("the refreshed one: {new}"),
+    );
 }
 
 /// How often the catalogue was asked, once nobody is on the way to it any more.

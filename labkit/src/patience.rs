@@ -1,0 +1,67 @@
+//! How long to wait for what is bound to come, in this process's own measure of time.
+//!
+//! A machine that stands still for a minute (a laptop that is closed, a virtual machine that
+//! is paused, a core that others keep) stops the app as well as the check. A clock on the
+//! wall says that the app had a minute; it had none.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::time::error::Elapsed;
+
+/// How long an app may stay silent before the check calls it stuck: design invariant 4.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The most that one stretch of time counts, however long it was on the wall.
+const TICK: Duration = Duration::from_millis(100);
+
+/// As [`tokio::time::timeout`], but time in which this process did not run counts as no more
+/// than a tenth of a second.
+///
+/// # Errors
+///
+/// When `limit` is over and the future is not.
+pub async fn timeout<F: Future>(limit: Duration, future: F) -> Result<F::Output, Elapsed> {
+    let mut future = pin!(future);
+    let mut left = limit;
+    loop {
+        let ended = tokio::time::timeout(left.min(TICK), &mut future).await;
+        if ended.is_ok() || left <= TICK {
+            return ended;
+        }
+        left -= TICK;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_millis(500);
+
+    #[tokio::test]
+    async fn what_does_not_come_is_waited_for_until_the_limit() {
+        let began = Instant::now();
+        let ended = timeout(LIMIT, std::future::pending::<()>()).await;
+        assert!(ended.is_err() && began.elapsed() >= LIMIT);
+    }
+
+    #[tokio::test]
+    async fn a_process_that_stood_still_has_its_time_before_it() {
+        let (sender, receiver) = oneshot::channel();
+        let still = LIMIT * 2;
+        std::thread::spawn(move || {
+            std::thread::sleep(still + TICK);
+            sender.send(()).expect("somebody waits");
+        });
+        let waiting = timeout(LIMIT, receiver);
+        // The only thread of this runtime: to what waits in it, the machine stands still.
+        let standing = async { std::thread::sleep(still) };
+        let (ended, ()) = tokio::join!(waiting, standing);
+        assert_eq!(ended, Ok(Ok(())));
+    }
+}
