@@ -27,6 +27,9 @@ pub struct Assignment {
     pub app_uid: Option<u32>,
     /// A private folder for this check, made by the runner.
     pub folder: PathBuf,
+    /// A folder with the exercise files of the attempt that is judged, each at its path below
+    /// the lab's folder.
+    pub exercise_files: PathBuf,
     /// Real services by name.
     pub services: BTreeMap<String, Target>,
     /// Whether the timeline is to show more of long values.

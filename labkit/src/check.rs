@@ -92,6 +92,15 @@ impl Check {
         &self.0.assignment.folder
     }
 
+    /// What an exercise file of the attempt that is judged holds, by its path below the lab's
+    /// folder: `migrations/01.sql`. For files that are no part of the app.
+    pub fn exercise_file(&self, path: &str) -> String {
+        let file = self.0.assignment.exercise_files.join(path);
+        std::fs::read_to_string(&file).unwrap_or_else(|error| {
+            finding::error(format!("`{path}` is no exercise file of this lab: {error}"))
+        })
+    }
+
     /// Tells the number that a learner may have been asked to guess, also where the check
     /// goes on to fail because of it.
     pub fn measured(&self, number: u64) {

@@ -12,6 +12,7 @@ pub mod finding;
 mod output;
 pub mod patience;
 pub mod play;
+pub mod sql;
 pub mod timeline;
 pub mod upstream;
 pub mod wire;

@@ -29,6 +29,8 @@ pub(crate) struct Built {
     pub(crate) broken: BTreeMap<String, String>,
     /// The exercise files as they were laid over the lab, starters in place of broken ones.
     pub(crate) files: Files,
+    /// The same, in a folder of the run: for checks that use those that are not Rust.
+    pub(crate) exercise_files: PathBuf,
 }
 
 /// What judges, and what it judges on.
@@ -134,6 +136,7 @@ pub(crate) fn app(
         checks: judge.checks.clone(),
         prepare: judge.prepare.clone(),
         broken,
+        exercise_files: files_into_run(&files, run)?,
         files,
     })
 }
@@ -194,6 +197,7 @@ fn in_place(
             checks: judge.checks,
             prepare: judge.prepare,
             broken: BTreeMap::new(),
+            exercise_files: files_into_run(&files, run)?,
             files,
         });
     }
@@ -207,6 +211,7 @@ fn in_place(
         checks: judge.checks,
         prepare: judge.prepare,
         broken,
+        exercise_files: files_into_run(&files, run)?,
         files,
     })
 }
@@ -350,6 +355,24 @@ fn exercises_in<'a>(lab: &'a Lab, error: &Diagnostic) -> Vec<&'a Exercise> {
         }
     }
     named
+}
+
+/// The exercise files where the checks of this very attempt find them: what stands in the
+/// lab's folder may be another's, or have been saved again since.
+fn files_into_run(files: &Files, run: &Path) -> anyhow::Result<PathBuf> {
+    let folder = tempfile::Builder::new()
+        .prefix("files-")
+        .tempdir_in(run)
+        .context("making a folder for exercise files")?
+        .keep();
+    for (file, text) in &files.contents {
+        let path = folder.join(file);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
+        }
+        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+    }
+    Ok(folder)
 }
 
 /// Out of cargo's reach: another build may replace the file while checks still start it.

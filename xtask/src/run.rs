@@ -245,6 +245,7 @@ pub(crate) fn assignment(built: &Built, lease: &Lease, folder: &Path, seed: u64)
         app: built.app.clone(),
         app_uid: app_uid(),
         folder: folder.to_owned(),
+        exercise_files: built.exercise_files.clone(),
         services: lease.targets(),
         long_values: false,
         echo: false,

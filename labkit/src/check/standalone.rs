@@ -24,6 +24,8 @@ pub struct Up {
     pub app_uid: Option<u32>,
     /// Where checks may make folders of their own.
     pub folder: PathBuf,
+    /// The learner's exercise files as they were when the app was built.
+    pub exercise_files: PathBuf,
     /// A socket at which services are lent: whoever connects says the module of its check
     /// on one line, is told [`Lent`] on one line, and gives back what it was lent by
     /// hanging up.
@@ -79,6 +81,7 @@ pub(super) fn assignment(package: &str, name: &str) -> (Assignment, Lease) {
         app: up.app.clone(),
         app_uid: up.app_uid,
         folder: folder.path().to_owned(),
+        exercise_files: up.exercise_files.clone(),
         services,
         long_values: false,
         echo: false,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::message::{Message, MessageKind};
-use super::postgres::sql::Pattern;
+use crate::sql::Pattern;
 
 type Condition = Arc<dyn Fn(&Message) -> bool + Send + Sync>;
 

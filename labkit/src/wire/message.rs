@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::postgres::{self, Param, SqlReply, sql};
+use super::postgres::{self, Param, SqlReply};
+use crate::sql;
 
 /// How much of one value a line shows.
 const SHOWN: usize = 60;

@@ -63,6 +63,7 @@ async fn for_checks(
         app: built.app.clone(),
         app_uid: run::app_uid(),
         folder: folder.path().to_owned(),
+        exercise_files: built.exercise_files.clone(),
         leases: desk.path().to_owned(),
     };
     let mut stdout = std::io::stdout().lock();

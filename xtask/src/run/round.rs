@@ -94,6 +94,7 @@ impl Ready {
         for binary in own.into_iter().chain(prepare.map(|it| &it.program)) {
             let _ = fs::remove_file(binary);
         }
+        let _ = fs::remove_dir_all(&self.built.exercise_files);
         let mut report = Report {
             format_version: FORMAT_VERSION,
             lab: lab.name.clone(),

@@ -16,6 +16,7 @@
 //! `mounts` (unshare), `users` (user namespaces), `tmux`.
 
 mod broken_app;
+mod exercise_files;
 mod external;
 mod machine;
 mod report;

@@ -15,7 +15,6 @@ mod param;
 mod replies;
 mod reply;
 mod requests;
-pub(super) mod sql;
 mod unit;
 
 use std::collections::{HashMap, VecDeque};

@@ -1,9 +1,62 @@
-//! SQL, cut as Postgres' lexer cuts it: enough to fold a statement into one line, and to
-//! tell what it begins with.
+//! SQL, cut as Postgres' lexer cuts it: enough to take a file apart into its statements, to
+//! fold a statement into one line, and to tell what it begins with.
 //!
 //! Source of the rules: PostgreSQL documentation, "Lexical Structure".
 
 use std::fmt;
+
+/// One statement of a text that may hold several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Statement<'a> {
+    /// As it was written, from its first word on and without the semicolon.
+    pub text: &'a str,
+    /// The line on which it begins; the first one is 1.
+    pub line: usize,
+}
+
+/// The statements of a text. Only a semicolon between statements ends one: not in quotes or
+/// comments, between brackets (`CREATE RULE`), or in a function's `BEGIN ATOMIC … END`.
+///
+/// For what Postgres takes alone and not among others, such as `VACUUM`. A text that leaves a
+/// quote or a bracket open is a statement to its end, and the server's to refuse.
+pub fn statements(sql: &str) -> Vec<Statement<'_>> {
+    let mut found = Vec::new();
+    // Where a statement that has begun begins and, so far, ends.
+    let mut open: Option<(usize, usize)> = None;
+    let (mut brackets, mut bodies) = (0_usize, 0_usize);
+    let mut last: Option<Token<'_>> = None;
+    let mut end_one = |open: &mut Option<(usize, usize)>| {
+        if let Some((start, end)) = open.take() {
+            found.push(Statement {
+                text: &sql[start..end],
+                line: 1 + sql[..start].matches('\n').count(),
+            });
+        }
+    };
+    for token in Tokens::of(sql) {
+        let start = token.text.as_ptr() as usize - sql.as_ptr() as usize;
+        let end = start + token.text.len();
+        if token.text == ";" && brackets == 0 && bodies == 0 {
+            end_one(&mut open);
+            last = None;
+            continue;
+        }
+        match token.text {
+            "(" => brackets += 1,
+            ")" => brackets = brackets.saturating_sub(1),
+            _ if token.is_word("ATOMIC") && last.is_some_and(|last| last.is_word("BEGIN")) => {
+                bodies = 1;
+            }
+            _ if bodies > 0 && token.is_word("CASE") => bodies += 1,
+            _ if bodies > 0 && token.is_word("END") => bodies -= 1,
+            _ => {}
+        }
+        open = Some((open.map_or(start, |(first, _)| first), end));
+        last = Some(token);
+    }
+    end_one(&mut open);
+    found
+}
 
 /// A word, a quoted text or a sign.
 #[derive(Clone, Copy, Debug)]
@@ -145,7 +198,7 @@ fn dollar_tag(sql: &str) -> Option<&str> {
 
 /// The text in one line without its comments, and with single spaces outside quotes. Ends
 /// soon after so many bytes.
-pub(in crate::wire) fn folded(sql: &str, most: usize) -> String {
+pub fn folded(sql: &str, most: usize) -> String {
     let mut line = String::new();
     for token in Tokens::of(sql) {
         if token.gap && !line.is_empty() {
@@ -160,8 +213,8 @@ pub(in crate::wire) fn folded(sql: &str, most: usize) -> String {
     line
 }
 
-/// The first word in capitals.
-pub(in crate::wire) fn verb(sql: &str) -> String {
+/// The first word of a statement in capitals: `CREATE`.
+pub fn verb(sql: &str) -> String {
     let first = Tokens::of(sql).find(|token| token.kind == Kind::Word);
     first
         .map(|token| token.text.to_ascii_uppercase())
@@ -170,16 +223,16 @@ pub(in crate::wire) fn verb(sql: &str) -> String {
 
 /// The beginning of a statement, perhaps with gaps.
 #[derive(Clone, Debug)]
-pub(in crate::wire) struct Pattern(String);
+pub(crate) struct Pattern(String);
 
 impl Pattern {
     /// A pattern whose gaps are written `…` or `...`.
-    pub(in crate::wire) fn new(pattern: &str) -> Self {
+    pub(crate) fn new(pattern: &str) -> Self {
         Self(folded(&pattern.replace("...", "…"), usize::MAX))
     }
 
     /// Whether one of the statements in this text begins so.
-    pub(in crate::wire) fn meets(&self, sql: &str) -> bool {
+    pub(crate) fn meets(&self, sql: &str) -> bool {
         let pieces: Vec<Vec<Token<'_>>> = self.0.split('…').map(statement).collect();
         let tokens: Vec<Token<'_>> = Tokens::of(sql).collect();
         tokens
@@ -267,6 +320,34 @@ mod tests {
         assert!(folded(&"a ".repeat(1000), 100).len() < 110);
         assert_eq!(verb("/* x */ select 1"), "SELECT");
         assert_eq!(verb("(select 1)"), "SELECT");
+    }
+
+    #[test]
+    fn a_text_is_cut_where_a_statement_ends_and_nowhere_else() {
+        let cut = |sql| -> Vec<(usize, &str)> {
+            let found = statements(sql).into_iter();
+            found.map(|it| (it.line, it.text)).collect()
+        };
+        assert_eq!(
+            cut("-- why;\nVACUUM orders;;\n\n /* ; */ SELECT 1\n  + 2 -- ;\n; SELECT ';'"),
+            [
+                (2, "VACUUM orders"),
+                (4, "SELECT 1\n  + 2"),
+                (5, "SELECT ';'")
+            ]
+        );
+        for whole in [
+            "DO $$ BEGIN PERFORM 1; PERFORM 2; END $$",
+            "SELECT E'\\';', \";\"",
+            "CREATE RULE r AS ON INSERT TO t DO (NOTIFY a; NOTIFY b)",
+            "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END",
+            "SELECT 'open; end",
+            "SELECT (1; VACUUM",
+        ] {
+            assert_eq!(cut(whole), [(1, whole)]);
+        }
+        assert_eq!(cut("BEGIN; COMMIT"), [(1, "BEGIN"), (1, "COMMIT")]);
+        assert_eq!(cut(" ; -- nothing"), []);
     }
 
     #[test]
