@@ -1,0 +1,12 @@
+-- Exercise 4: a covering index.
+--
+-- This file is run once, statement by statement, as the owner of the tables. It begins with a
+-- backfill of the last release, which has to stay in it: 10,000 of the 200,000 orders have an
+-- empty note and are to have none.
+
+UPDATE orders SET note = NULL WHERE note = '';
+
+CREATE INDEX orders_spending ON orders (customer_id, created_at, total_cents);
+-- The backfill has rewritten rows on each page. Until somebody has made sure that all rows of
+-- a page are there for everybody, an index alone answers nothing about them.
+VACUUM (ANALYZE) orders;

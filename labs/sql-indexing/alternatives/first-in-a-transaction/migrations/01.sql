@@ -1,0 +1,13 @@
+-- Exercise 1: a first index.
+--
+-- The shop asks, whenever somebody opens "my orders":
+--
+--     SELECT id, ref, status, total_cents FROM orders WHERE customer_id = $1 ORDER BY id
+--
+-- This file is run once, statement by statement, as the owner of the tables.
+
+BEGIN;
+SET LOCAL maintenance_work_mem = '128MB';
+CREATE INDEX orders_customer_id ON orders (customer_id) WITH (fillfactor = 80);
+COMMENT ON INDEX orders_customer_id IS 'my orders; semicolons; and a ''quote''';
+COMMIT;

@@ -1,0 +1,13 @@
+-- Exercise 5: a partial index.
+--
+-- The packing station asks all day long for the next twenty:
+--
+--     SELECT id, ref, ship_to FROM orders
+--     WHERE status = 'new' ORDER BY created_at, id LIMIT 20
+--
+-- 2,000 of the 200,000 orders are new. This file is run once, statement by statement, as the
+-- owner of the tables.
+
+CREATE INDEX orders_to_pack ON orders (status, created_at) WHERE status = 'new' AND id > 0;
+DROP INDEX orders_to_pack;
+CREATE INDEX orders_to_pack ON orders (created_at) WHERE status = 'new';

@@ -1,0 +1,11 @@
+-- Exercise 2: a composite index.
+--
+-- The first screen of "my orders" shows the ten latest:
+--
+--     SELECT id, ref, total_cents, created_at FROM orders
+--     WHERE customer_id = $1 ORDER BY created_at DESC LIMIT 10
+--
+-- This file is run once, statement by statement, as the owner of the tables. The index of
+-- exercise 1 is not there.
+
+-- Where would the ten rows stand, side by side and in this order?

@@ -1,0 +1,8 @@
+-- Exercise 4: what has the customer $1 spent, and when?
+--
+-- $1 is an int. The columns created_at and total_cents, ordered by created_at.
+
+SELECT *
+FROM orders
+WHERE customer_id = $1
+ORDER BY created_at;

@@ -1,0 +1,24 @@
+-- Exercise 8: a migration while the shop sells.
+--
+-- Two things: the column packed_at, a timestamptz that is NULL for all orders there are, and a
+-- unique index on orders (ref).
+--
+-- This file is run statement by statement, as the owner of the tables. When it ends with an
+-- error it is run again from its beginning, later, until it ends without one.
+
+-- BEGIN PROMPT
+-- ALTER TABLE orders ADD COLUMN packed_at timestamptz;
+-- CREATE UNIQUE INDEX orders_ref_unique ON orders (ref);
+-- END PROMPT
+-- BEGIN SOLUTION
+-- It needs the table for itself for a moment. Whoever comes while it waits for that queues up
+-- behind it, so it does not wait long.
+SET lock_timeout = '2s';
+ALTER TABLE orders ADD COLUMN IF NOT EXISTS packed_at timestamptz;
+
+-- From here on nobody has to wait for us, and we may wait for anybody.
+SET lock_timeout = 0;
+-- What an attempt that was ended has left behind: it has the name, and is of no use.
+DROP INDEX CONCURRENTLY IF EXISTS orders_ref_unique;
+CREATE UNIQUE INDEX CONCURRENTLY orders_ref_unique ON orders (ref);
+-- END SOLUTION

@@ -1,0 +1,15 @@
+-- Exercise 3: how many orders came in on the day $1?
+--
+-- $1 is a date, the day is one of UTC, from midnight to before the next midnight. One column,
+-- called orders; one row.
+
+-- BEGIN PROMPT
+-- SELECT count(*) AS orders
+-- FROM orders
+-- WHERE date_trunc('day', created_at) = $1;
+-- END PROMPT
+-- BEGIN SOLUTION
+SELECT count(*) AS orders
+FROM orders
+WHERE created_at >= $1 AND created_at < $1 + 1;
+-- END SOLUTION
