@@ -1,0 +1,114 @@
+//! Exercise 4: optimistic concurrency.
+
+use crate::prelude::*;
+
+/// The routes of pages.
+pub fn routes() -> Router<Shop> {
+    Router::new().route("/pages/{id}", get(read).put(replace))
+}
+
+/// What an editor sends.
+#[derive(Debug, Deserialize)]
+struct Edit {
+    title: String,
+    text: String,
+}
+
+/// A page, with an ETag that stands for exactly this version of it.
+async fn read(State(shop): State<Shop>, Path(id): Path<i64>) -> Result<Response, Fault> {
+    // BEGIN PROMPT
+    // let _ = (shop, id);
+    // todo!("what tells this version of the page from every other one?")
+    // END PROMPT
+    // BEGIN SOLUTION
+    let select = "SELECT id, title, text, version FROM pages WHERE id = $1";
+    let page: Option<Page> = sqlx::query_as(select)
+        .bind(id)
+        .fetch_optional(&shop.pool)
+        .await?;
+    Ok(shown(page.ok_or(Fault::NotFound)?))
+    // END SOLUTION
+}
+
+/// Replaces a page, if it is still the version that the client has seen.
+async fn replace(
+    State(shop): State<Shop>,
+    Path(id): Path<i64>,
+    headers: HeaderMap,
+    Json(edit): Json<Edit>,
+) -> Result<Response, Fault> {
+    // BEGIN PROMPT
+    // let _ = (shop, id, headers, edit.title, edit.text);
+    // todo!("who decides whether it is still the same version, and when?")
+    // END PROMPT
+    // BEGIN SOLUTION
+    let condition = Condition::of(&headers)?;
+    let mut transaction = shop.pool.begin().await?;
+    let seen: Option<i64> =
+        sqlx::query_scalar("SELECT version FROM pages WHERE id = $1 FOR UPDATE")
+            .bind(id)
+            .fetch_optional(&mut *transaction)
+            .await?;
+    let seen = seen.ok_or(Fault::NotFound)?;
+    if !condition.any && !condition.versions.contains(&seen) {
+        let why = "somebody else has changed it meanwhile";
+        return Err(Fault::Refused(StatusCode::PRECONDITION_FAILED, why));
+    }
+    let version = seen + 1;
+    sqlx::query("UPDATE pages SET title = $2, text = $3, version = $4 WHERE id = $1")
+        .bind(id)
+        .bind(&edit.title)
+        .bind(&edit.text)
+        .bind(version)
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(shown(Page {
+        id,
+        title: edit.title,
+        text: edit.text,
+        version,
+    }))
+    // END SOLUTION
+}
+// BEGIN SOLUTION
+
+/// What `If-Match` asks for.
+struct Condition {
+    any: bool,
+    versions: Vec<i64>,
+}
+
+impl Condition {
+    fn of(headers: &HeaderMap) -> Result<Self, Fault> {
+        if !headers.contains_key(header::IF_MATCH) {
+            let why = "say which version you have seen: If-Match";
+            return Err(Fault::Refused(StatusCode::PRECONDITION_REQUIRED, why));
+        }
+        let mut condition = Self {
+            any: false,
+            versions: Vec::new(),
+        };
+        for line in headers.get_all(header::IF_MATCH) {
+            let line = line.to_str().unwrap_or_default();
+            condition.any |= line.trim() == "*";
+            // Between quotes stands a tag, outside them a comma or a `W/`. A weak tag is never
+            // the same as another (RFC 9110, 8.8.3.2).
+            let mut outside = "";
+            for (n, part) in line.split('"').enumerate() {
+                match n % 2 {
+                    0 => outside = part,
+                    _ if outside.trim_end().ends_with("W/") => {}
+                    _ => condition.versions.extend(part.parse::<i64>().ok()),
+                }
+            }
+        }
+        Ok(condition)
+    }
+}
+
+fn shown(page: Page) -> Response {
+    let tag = format!("\"{}\"", page.version);
+    ([(header::ETAG, tag)], Json(page)).into_response()
+}
+// END SOLUTION

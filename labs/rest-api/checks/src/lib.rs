@@ -1,0 +1,87 @@
+//! What the checks of the rest-api lab start from: the shop's API with everything around it.
+//!
+//! Knows the brief's contract (routes, tables, environment) and nothing of how an exercise is
+//! solved.
+
+mod call;
+mod document;
+mod in_flight;
+mod inside;
+mod instance;
+mod people;
+mod problem;
+mod provider;
+
+pub use call::{Call, Reply};
+pub use document::{Document, Operation, Probe, expect_agreement};
+pub use in_flight::{InFlight, Interrupted};
+pub use inside::{Inside, Snapshot};
+pub use instance::Instance;
+pub use people::Person;
+pub use problem::{expect_problem, pointers};
+pub use provider::{CHARGES, Charge, Provider};
+
+use labkit::timeline::Mark;
+use labkit::{Check, Fixture};
+use rand::rngs::StdRng;
+
+/// One shop: a database, and an instance of the learner's service, every connection of which
+/// is recorded.
+pub struct Api {
+    /// The first instance of the service.
+    pub app: Instance,
+    /// The database seen from the side: on no timeline.
+    pub inside: Inside,
+    /// Where money is moved.
+    pub provider: Provider,
+    /// Random data of this check.
+    pub rng: StdRng,
+    check: Check,
+}
+
+impl Fixture for Api {
+    async fn open(check: &Check) -> Self {
+        let inside = Inside::of(&check.postgres());
+        let provider = Provider::open(check).await;
+        let app = Instance::start(check, "app", provider.address(), &[]).await;
+        Self {
+            app,
+            inside,
+            provider,
+            rng: check.rng(),
+            check: check.clone(),
+        }
+    }
+}
+
+impl Api {
+    /// As [`Check::measured`].
+    pub fn measured(&self, number: usize) {
+        self.check.measured(number.try_into().unwrap_or(u64::MAX));
+    }
+
+    /// Where a loop of rounds begins.
+    pub fn mark(&self) -> Mark {
+        self.check.timeline().mark()
+    }
+
+    /// Begins a round: a finding does not show the rounds that passed.
+    pub fn begin_round(&self, rounds: Mark) {
+        self.check.timeline().forget_since(rounds);
+    }
+
+    /// A second instance of the service, as production runs many.
+    pub async fn second_app(&self) -> Instance {
+        self.another_app("app 2", &[]).await
+    }
+
+    /// One more instance, by its name, whose environment may differ from the first one's.
+    pub async fn another_app(&self, name: &str, changed: &[(&str, u64)]) -> Instance {
+        Instance::start(&self.check, name, self.provider.address(), changed).await
+    }
+}
+
+/// The calls of the brief's API card compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Brief;

@@ -1,0 +1,465 @@
+//! Exercise 6: two users, and each id in each place.
+
+use labkit::finding::fail;
+use rest_api_checks::{Api, Call, Person, Probe, Reply, expect_agreement};
+use serde_json::{Value, json};
+
+/// What one of two users has.
+struct Owner {
+    person: Person,
+    /// Two orders, the second one with a second line.
+    orders: [i64; 2],
+    lines: [i64; 3],
+}
+
+/// An id is a number, and the next one is somebody else's. Being logged in is not being the
+/// owner.
+#[labkit::test]
+async fn nobody_reads_what_is_anothers(mut api: Api) {
+    let (ann, ben) = two(&mut api).await;
+    let unknown = 9_999_999;
+    for (me, other) in [(&ann, &ben), (&ben, &ann)] {
+        let list = api
+            .app
+            .send(Call::get("/orders").by(&me.person.token))
+            .await;
+        let list = list.expect(200, "everybody may see their own");
+        let mut shown = ids(&list.json()["orders"]);
+        shown.sort_unstable();
+        if shown != me.orders {
+            list.refuse(
+                "another's",
+                format!("GET /orders shows {shown:?}"),
+                format!("{:?}: the caller's own", me.orders),
+            );
+        }
+        let own = path(me.orders[0], me.lines[0]);
+        for path in [format!("/orders/{}", me.orders[0]), own] {
+            let reply = api.app.send(Call::get(path).by(&me.person.token)).await;
+            let _ = reply.expect(200, "it is the caller's own");
+        }
+        let foreign = [
+            (
+                format!("/orders/{}", other.orders[0]),
+                format!("/orders/{unknown}"),
+            ),
+            (
+                path(other.orders[0], other.lines[0]),
+                path(unknown, unknown),
+            ),
+        ];
+        for (foreign, nowhere) in foreign {
+            expect_as_if_unknown(
+                &api,
+                Call::get(foreign).by(&me.person.token),
+                Call::get(nowhere).by(&me.person.token),
+            )
+            .await;
+        }
+    }
+    expect_401_for_nobody(&api, &ann, &["GET"]).await;
+}
+
+/// GET is what everybody looks at. PATCH and DELETE are the routes that somebody added later.
+#[labkit::test]
+async fn nobody_changes_what_is_anothers(mut api: Api) {
+    let (ann, ben) = two(&mut api).await;
+    let unknown = 9_999_999;
+    let token = &ben.person.token;
+    let note = json!({ "note": "Ben was here" });
+    let quantity = json!({ "quantity": 99 });
+    let before = api.inside.snapshot().await;
+    let (order, line) = (ann.orders[0], ann.lines[0]);
+    let calls = [
+        (
+            Call::patch(format!("/orders/{order}")).json(&note),
+            Call::patch(format!("/orders/{unknown}")).json(&note),
+        ),
+        (
+            Call::delete(format!("/orders/{order}")),
+            Call::delete(format!("/orders/{unknown}")),
+        ),
+        (
+            Call::patch(path(order, line)).json(&quantity),
+            Call::patch(path(unknown, unknown)).json(&quantity),
+        ),
+    ];
+    for (foreign, nowhere) in calls {
+        expect_as_if_unknown(&api, foreign.by(token), nowhere.by(token)).await;
+        expect_unchanged(&api, &before).await;
+    }
+    let own = [
+        (
+            Call::patch(format!("/orders/{}", ben.orders[0])).json(&note),
+            200,
+        ),
+        (
+            Call::patch(path(ben.orders[0], ben.lines[0])).json(&quantity),
+            200,
+        ),
+        (Call::delete(format!("/orders/{}", ben.orders[0])), 204),
+    ];
+    for (call, status) in own {
+        let reply = api.app.send(call.by(token)).await;
+        let _ = reply.expect(status, "it is the caller's own");
+    }
+    let left = "SELECT count(*) FROM orders AS o LEFT JOIN order_lines AS l ON l.order_id = o.id
+                WHERE o.note = 'Ben was here' OR l.quantity = 99";
+    if api.inside.number(left).await != 0 {
+        fail(
+            "",
+            "rows of Ben's are left, or of others changed",
+            "Ben's order is gone, with its lines",
+        );
+    }
+    expect_401_for_nobody(&api, &ann, &["PATCH", "DELETE"]).await;
+}
+
+/// A path with two ids asks two questions: whose is the order, and whose is the line?
+#[labkit::test]
+async fn a_line_is_reached_through_its_own_order_only(mut api: Api) {
+    let (ann, ben) = two(&mut api).await;
+    let token = &ben.person.token;
+    let before = api.inside.snapshot().await;
+    let pairs = [
+        ("Ann's line in Ben's order", ben.orders[0], ann.lines[0]),
+        ("Ben's line in Ann's order", ann.orders[0], ben.lines[0]),
+        (
+            "Ben's line in Ben's other order",
+            ben.orders[1],
+            ben.lines[0],
+        ),
+    ];
+    for (what, order, line) in pairs {
+        for call in [
+            Call::get(path(order, line)),
+            Call::patch(path(order, line)).json(&json!({ "quantity": 99 })),
+        ] {
+            let reply = api.app.send(call.by(token)).await;
+            let _ = reply.expect(404, &format!("there is no such thing as {what}"));
+            expect_unchanged(&api, &before).await;
+        }
+    }
+}
+
+/// Ids hide in bodies, and in lists: one of a hundred is enough.
+#[labkit::test]
+async fn each_id_in_a_body_is_looked_at(mut api: Api) {
+    let (ann, ben) = two(&mut api).await;
+    let token = &ben.person.token;
+    let before = api.inside.snapshot().await;
+    let (own, other) = (ben.orders, ann.orders);
+    let unknown = 9_999_999;
+    let lists = [
+        vec![other[0]],
+        vec![own[0], other[0]],
+        vec![other[1], own[0], own[1]],
+        vec![own[0], unknown],
+        vec![own[0], own[0], other[0]],
+        vec![own[0], other[0], own[1], other[1]],
+    ];
+    for list in lists {
+        let call = Call::post("/orders/cancel").json(&json!({ "ids": list }));
+        let reply = api.app.send(call.by(token)).await;
+        let _ = reply.expect(404, "one of them is not the caller's: none is cancelled");
+        expect_unchanged(&api, &before).await;
+    }
+    for (from, into) in [
+        (other[0], own[0]),
+        (own[0], other[0]),
+        (other[0], other[1]),
+        (own[0], unknown),
+        (unknown, own[0]),
+    ] {
+        let call = Call::post("/orders/merge").json(&json!({ "from": from, "into": into }));
+        let reply = api.app.send(call.by(token)).await;
+        let _ = reply.expect(404, "one of the two is not the caller's");
+        expect_unchanged(&api, &before).await;
+    }
+    let merge = Call::post("/orders/merge").json(&json!({ "from": own[0], "into": own[1] }));
+    let _ = api
+        .app
+        .send(merge.by(token))
+        .await
+        .expect(204, "both are the caller's own");
+    let lines = format!(
+        "SELECT count(*) FROM order_lines WHERE order_id = {}",
+        own[1]
+    );
+    if api.inside.number(&lines).await != 3 {
+        fail(
+            "",
+            "the lines were not moved",
+            "three lines in the order that is left",
+        );
+    }
+    let cancel = Call::post("/orders/cancel").json(&json!({ "ids": [own[1], own[1]] }));
+    let _ = api
+        .app
+        .send(cancel.by(token))
+        .await
+        .expect(204, "it is the caller's own");
+    let cancelled: Vec<(i64,)> = api
+        .inside
+        .rows("SELECT id FROM orders WHERE state = 'cancelled'")
+        .await;
+    if cancelled != [(own[1],)] {
+        fail(
+            "",
+            format!("cancelled are {cancelled:?}"),
+            format!("{}", own[1]),
+        );
+    }
+    expect_401_for_nobody(&api, &ann, &["POST"]).await;
+}
+
+/// A handler that takes whatever fields a row has gives them to whoever knows their names.
+#[labkit::test]
+async fn nobody_makes_themselves_admin(mut api: Api) {
+    let (ann, ben) = two(&mut api).await;
+    let token = &ben.person.token;
+    let bodies = [
+        json!({ "name": "Benedict", "role": "admin" }),
+        json!({ "name": "Benedict", "id": ann.person.id }),
+        json!({ "role": "admin" }),
+        json!({ "name": "Benedict", "user_id": ann.person.id, "is_admin": true }),
+    ];
+    for body in bodies {
+        let reply = api.app.send(Call::patch("/me").json(&body).by(token)).await;
+        let reply = reply.expect_one_of(
+            &[200, 422],
+            "fields that are not theirs are ignored or refused",
+        );
+        let admins = "SELECT count(*) FROM users WHERE role <> 'customer'";
+        if api.inside.number(admins).await > 0 {
+            reply.refuse(
+                "",
+                format!("{body} made somebody an admin"),
+                "a customer, as before",
+            );
+        }
+        let names = format!(
+            "SELECT count(*) FROM users WHERE id = {} AND name = 'Ann'",
+            ann.person.id
+        );
+        if api.inside.number(&names).await != 1 {
+            reply.refuse("", format!("{body} renamed Ann"), "Ann as she was");
+        }
+    }
+    let renamed = Call::patch("/me")
+        .json(&json!({ "name": "Ben II" }))
+        .by(token);
+    let renamed = api
+        .app
+        .send(renamed)
+        .await
+        .expect(200, "everybody may change their name");
+    let shown = api.app.send(Call::get("/me").by(token)).await.json();
+    let expected = json!({ "id": ben.person.id, "name": "Ben II", "role": "customer" });
+    if shown != expected || renamed.json() != expected {
+        fail("", format!("GET /me shows {shown}"), format!("{expected}"));
+    }
+}
+
+/// The document promises what a client can rely on, errors included.
+#[labkit::test]
+async fn the_document_and_the_service_agree(mut api: Api) {
+    const ONE: &str = "/orders/{id}";
+    const LINE: &str = "/orders/{id}/lines/{line}";
+    let (ann, ben) = two(&mut api).await;
+    let token = &ben.person.token;
+    let own = format!("/orders/{}", ben.orders[0]);
+    let foreign = format!("/orders/{}", ann.orders[0]);
+    let (line, foreign_line) = (
+        path(ben.orders[0], ben.lines[0]),
+        path(ann.orders[0], ann.lines[0]),
+    );
+    let (note, quantity) = (json!({ "note": "soon" }), json!({ "quantity": 2 }));
+    let mut probes = Vec::new();
+    let mut probe = |route: &str, status: u16, call: Call| {
+        probes.push(Probe::of(route, status, call.by(token)));
+    };
+    probe("/me", 200, Call::get("/me"));
+    let name = json!({ "name": "Ben" });
+    probe("/me", 200, Call::patch("/me").json(&name));
+    probe("/me", 400, Call::patch("/me").raw("application/json", "{"));
+    probe("/me", 415, Call::patch("/me").raw("text/plain", "a"));
+    probe("/me", 422, Call::patch("/me").json(&json!({ "name": 7 })));
+    probe("/orders", 200, Call::get("/orders"));
+    for (method, body) in [("GET", None), ("PATCH", Some(&note)), ("DELETE", None)] {
+        let call = |path: &str| match body {
+            Some(body) => Call::new(method, path).json(body),
+            None => Call::new(method, path),
+        };
+        probe(ONE, 404, call(&foreign));
+        probe(ONE, 400, call("/orders/mine"));
+        if method == "PATCH" {
+            probe(ONE, 415, Call::patch(&own).raw("text/plain", "a"));
+            probe(ONE, 422, Call::patch(&own).json(&json!({ "note": 7 })));
+        }
+        if method != "DELETE" {
+            probe(ONE, 200, call(&own));
+        }
+    }
+    for (method, body) in [("GET", None), ("PATCH", Some(&quantity))] {
+        let call = |path: &str| match body {
+            Some(body) => Call::new(method, path).json(body),
+            None => Call::new(method, path),
+        };
+        probe(LINE, 200, call(&line));
+        probe(LINE, 404, call(&foreign_line));
+        probe(LINE, 400, call("/orders/mine/lines/1"));
+        if method == "PATCH" {
+            probe(LINE, 415, Call::patch(&line).raw("text/plain", "a"));
+            probe(LINE, 422, Call::patch(&line).json(&note));
+        }
+    }
+    let bulk = [
+        (
+            "/orders/cancel",
+            json!({ "ids": [ben.orders[0]] }),
+            json!({ "ids": ann.orders }),
+        ),
+        (
+            "/orders/merge",
+            json!({ "from": ben.orders[0], "into": ben.orders[1] }),
+            json!({ "from": ben.orders[0], "into": ann.orders[1] }),
+        ),
+    ];
+    for (route, fine, foreign) in bulk {
+        probe(route, 404, Call::post(route).json(&foreign));
+        probe(route, 400, Call::post(route).raw("application/json", "{"));
+        probe(route, 415, Call::post(route).raw("text/plain", "a"));
+        probe(route, 422, Call::post(route).json(&json!({ "ids": "all" })));
+        probe(route, 204, Call::post(route).json(&fine));
+    }
+    probe(ONE, 204, Call::delete(format!("/orders/{}", ben.orders[1])));
+    for (method, route, path) in ROUTES {
+        let path = path.replace("{o}", "1").replace("{l}", "1");
+        probes.push(Probe::of(route, 401, Call::new(method, path)));
+    }
+    let routes: Vec<&str> = ROUTES.iter().map(|(_, route, _)| *route).collect();
+    expect_agreement(&api.app, &routes, probes).await;
+}
+
+/// Every route, with the ids of an order and of a line.
+const ROUTES: [(&str, &str, &str); 10] = [
+    ("GET", "/me", "/me"),
+    ("PATCH", "/me", "/me"),
+    ("GET", "/orders", "/orders"),
+    ("POST", "/orders/cancel", "/orders/cancel"),
+    ("POST", "/orders/merge", "/orders/merge"),
+    ("GET", "/orders/{id}", "/orders/{o}"),
+    ("PATCH", "/orders/{id}", "/orders/{o}"),
+    ("DELETE", "/orders/{id}", "/orders/{o}"),
+    ("GET", "/orders/{id}/lines/{line}", "/orders/{o}/lines/{l}"),
+    (
+        "PATCH",
+        "/orders/{id}/lines/{line}",
+        "/orders/{o}/lines/{l}",
+    ),
+];
+
+/// Two users who have the same, but for its ids.
+async fn two(api: &mut Api) -> (Owner, Owner) {
+    (owner(api, "Ann").await, owner(api, "Ben").await)
+}
+
+async fn owner(api: &mut Api, name: &str) -> Owner {
+    let person = api.person(name).await;
+    let mut orders = [0; 2];
+    let mut lines = Vec::new();
+    for (n, order) in orders.iter_mut().enumerate() {
+        let sql = format!(
+            "WITH o AS (INSERT INTO orders (user_id, note) VALUES ({}, 'leave it at the door')
+                 RETURNING id) SELECT id FROM o",
+            person.id
+        );
+        *order = api.inside.number(&sql).await;
+        for _ in 0..=n {
+            let sql = format!(
+                "WITH l AS (INSERT INTO order_lines (order_id, product, quantity)
+                     VALUES ({order}, 'lamp', 1) RETURNING id) SELECT id FROM l"
+            );
+            lines.push(api.inside.number(&sql).await);
+        }
+    }
+    let lines = [lines[0], lines[1], lines[2]];
+    Owner {
+        person,
+        orders,
+        lines,
+    }
+}
+
+fn path(order: i64, line: i64) -> String {
+    format!("/orders/{order}/lines/{line}")
+}
+
+fn ids(orders: &Value) -> Vec<i64> {
+    let orders = orders.as_array().into_iter().flatten();
+    orders.filter_map(|order| order["id"].as_i64()).collect()
+}
+
+/// A 404 that is not like every other 404 says that there is something.
+async fn expect_as_if_unknown(api: &Api, foreign: Call, nowhere: Call) {
+    let line = foreign.line();
+    let reply = api.app.send(foreign).await;
+    if (200..300).contains(&reply.status) {
+        reply.refuse(
+            "somebody else's",
+            format!("{line} was answered {reply}, to somebody whose order that is not"),
+            "404: for this caller there is no such order (OWASP API1:2023)",
+        );
+    }
+    let reply = reply.expect(404, "for this caller there is no such order");
+    let unknown: Reply = api.app.send(nowhere).await;
+    let unknown = unknown.expect(404, "there is no such order");
+    if reply.body != unknown.body {
+        reply.refuse(
+            "it tells",
+            format!(
+                "`{}` for what is another's, `{}` for what is not there",
+                reply.body, unknown.body
+            ),
+            "one answer for both: nobody learns which numbers are taken",
+        );
+    }
+}
+
+async fn expect_unchanged(api: &Api, before: &rest_api_checks::Snapshot) {
+    if let Some(rows) = before.changed_to(&api.inside.snapshot().await) {
+        fail(
+            "",
+            format!("it was refused, and {rows} changed"),
+            "no row touched",
+        );
+    }
+}
+
+/// Every route asks who is there.
+async fn expect_401_for_nobody(api: &Api, ann: &Owner, methods: &[&str]) {
+    for (method, _, path) in ROUTES {
+        if !methods.contains(&method) {
+            continue;
+        }
+        let path = path.replace("{o}", &ann.orders[0].to_string());
+        let path = path.replace("{l}", &ann.lines[0].to_string());
+        let body = json!({
+            "note": "", "quantity": 1, "name": "", "ids": ann.orders,
+            "from": ann.orders[0], "into": ann.orders[1],
+        });
+        for token in [None, Some("wrong"), Some("")] {
+            let call = Call::new(method, &path).json(&body);
+            let call = match token {
+                Some(token) => call.by(token),
+                None => call,
+            };
+            let _ = api
+                .app
+                .send(call)
+                .await
+                .expect(401, "nobody knows this caller");
+        }
+    }
+}

@@ -1,0 +1,453 @@
+//! Exercise 5: who hears nothing sends again, and pays once.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use labkit::finding::fail;
+use labkit::upstream::Gate;
+use labkit::wire::Match;
+use rand::RngExt as _;
+use rest_api_checks::{
+    Api, CHARGES, Call, InFlight, Instance, Person, Probe, Reply, expect_agreement,
+};
+use serde_json::{Value, json};
+
+const PAYMENTS: &str = "/payments";
+/// How many send the same payment at once; stated in the brief.
+const RETRIES: usize = 20;
+/// More statements than a payment has.
+const MOST_STATEMENTS: usize = 14;
+/// How long somebody tries again whom the answer did not reach; stated in the brief.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One payment of one person.
+struct Wish {
+    key: String,
+    order: String,
+    cents: i64,
+    token: String,
+}
+
+/// A payment is charged, written down and answered; a payment that is sent again is answered
+/// as the first time, and nothing else happens.
+#[labkit::test]
+async fn a_payment_sent_again_is_charged_once(mut api: Api) {
+    let ann = api.person("Ann").await;
+    let wish = wish(&mut api, &ann);
+    let first = paid(&api, api.app.send(wish.call()).await, &wish);
+    for _ in 0..3 {
+        let again = api.app.send(wish.call()).await;
+        expect_the_same(&first, again);
+    }
+    expect_once(&api, &wish, "POST /payments four times, with one key").await;
+    let mut next = wish_of(&mut api, &ann, &wish.order, wish.cents);
+    next.order += " once more";
+    paid(&api, api.app.send(next.call()).await, &next);
+    expect_once(&api, &next, "POST /payments with another key").await;
+}
+
+/// Without a key nobody can tell a retry from a second purchase.
+#[labkit::test]
+async fn a_payment_without_a_key_is_refused(mut api: Api) {
+    let ann = api.person("Ann").await;
+    let wish = wish(&mut api, &ann);
+    let bare = Call::post(PAYMENTS).by(&ann.token).json(&wish.body());
+    for call in [bare.clone(), bare.header("idempotency-key", "")] {
+        let reply = api.app.send(call).await;
+        let _ = reply.expect(400, "it does not say which payment it is");
+    }
+    if api.provider.charges_for(&wish.order) > 0 {
+        fail(
+            "",
+            "the card was charged",
+            "no charge: the payment was refused",
+        );
+    }
+    paid(&api, api.app.send(wish.call()).await, &wish);
+}
+
+/// A key that is used twice by mistake must not answer one purchase with the receipt of
+/// another.
+#[labkit::test]
+async fn the_same_key_with_another_body_is_a_422(mut api: Api) {
+    let ann = api.person("Ann").await;
+    let order = wish(&mut api, &ann).order;
+    let wish = wish_of(&mut api, &ann, &order, 54_321);
+    let first = paid(&api, api.app.send(wish.call()).await, &wish);
+    let others = [
+        json!({ "order": wish.order, "cents": wish.cents + 1 }),
+        json!({ "order": format!("{} II", wish.order), "cents": wish.cents }),
+        // The same letters and digits, when they are put together.
+        json!({ "order": format!("{}5", wish.order), "cents": 4_321 }),
+    ];
+    for other in others {
+        let reply = api.app.send(wish.with(&other)).await;
+        if reply.status == 201 {
+            reply.refuse(
+                "another payment",
+                format!("{other} got the receipt {}", reply.body),
+                "422: the key belongs to another payment",
+            );
+        }
+        let _ = reply.expect(422, "the key belongs to another payment");
+    }
+    let again = api.app.send(wish.call()).await;
+    expect_the_same(&first, again);
+    expect_once(&api, &wish, "sent one key with four bodies").await;
+}
+
+/// Keys are made by clients: two of them may make the same, and one of them may guess.
+#[labkit::test]
+async fn a_key_is_good_for_its_owner_only(mut api: Api) {
+    let (ann, ben) = (api.person("Ann").await, api.person("Ben").await);
+    for same_body in [true, false] {
+        let first = wish(&mut api, &ann);
+        let receipt = paid(&api, api.app.send(first.call()).await, &first);
+        let mut second = wish(&mut api, &ben);
+        second.key.clone_from(&first.key);
+        if same_body {
+            second.order.clone_from(&first.order);
+            second.cents = first.cents;
+        }
+        let reply = api.app.send(second.call()).await;
+        let told = paid(&api, reply.clone(), &second);
+        if told["id"] == receipt["id"] || told["charge"] == receipt["charge"] {
+            reply.refuse(
+                "somebody else's",
+                format!("Ben sent Ann's key and received Ann's receipt: {told}"),
+                "a payment and a charge of his own",
+            );
+        }
+        let charges = api.provider.charges_for(&second.order);
+        let expected = if same_body { 2 } else { 1 };
+        if charges != expected {
+            fail(
+                "Ann and Ben pay, each with a key that happens to be the same",
+                format!("{charges} charges for `{}`", second.order),
+                format!("{expected}: one for each who pays"),
+            );
+        }
+    }
+}
+
+/// The phone, the load balancer and the person all try again, and not to the same instance. One
+/// of them has to be first.
+#[labkit::test]
+async fn twenty_tries_over_two_instances_charge_once(mut api: Api) {
+    let ann = api.person("Ann").await;
+    let other = api.second_app().await;
+    let wish = wish(&mut api, &ann);
+    let gate = api.provider.door.gate("POST", CHARGES);
+    let mut crowd = InFlight::of(join_all((0..RETRIES).map(|n| {
+        let app = if n % 2 == 0 { &api.app } else { &other };
+        app.send(wish.call())
+    })));
+    until_charging(&mut crowd, &gate).await;
+    // Whoever does not wait for the first one is on its way to the provider.
+    let come_in = async { tokio::join!(api.app.app.settle(20), other.app.settle(20)) };
+    crowd.during(come_in).await;
+    gate.open();
+    let replies = crowd.answer().await;
+    let charges = api.provider.charges_for(&wish.order);
+    api.measured(charges);
+    let did = format!("POST {PAYMENTS}, {RETRIES} times at once over two instances, with one key");
+    expect_once(&api, &wish, &did).await;
+    let mut receipt: Option<Value> = None;
+    for reply in replies {
+        if reply.status == 409 {
+            continue;
+        }
+        let told = paid(&api, reply.clone(), &wish);
+        if receipt.get_or_insert_with(|| told.clone()) != &told {
+            reply.refuse(
+                "another answer",
+                format!("{told}"),
+                "the same answer for everybody",
+            );
+        }
+    }
+    for app in [&api.app, &other] {
+        let again = paid(&api, app.send(wish.call()).await, &wish);
+        if receipt.as_ref().is_some_and(|receipt| *receipt != again) {
+            fail(
+                did,
+                format!("afterwards it is answered {again}"),
+                "as the first time",
+            );
+        }
+    }
+    expect_once(&api, &wish, &did).await;
+}
+
+/// Two purchases with one key, at the same time: one of them is refused, and it is not charged.
+#[labkit::test]
+async fn another_body_meanwhile_is_not_charged(mut api: Api) {
+    let ann = api.person("Ann").await;
+    let other = api.second_app().await;
+    let wish = wish(&mut api, &ann);
+    let dearer = json!({ "order": wish.order, "cents": wish.cents + 1 });
+    let gate = api.provider.door.gate("POST", CHARGES);
+    let both = async { tokio::join!(api.app.send(wish.call()), other.send(wish.with(&dearer))) };
+    let mut both = InFlight::of(both);
+    until_charging(&mut both, &gate).await;
+    let come_in = async { tokio::join!(api.app.app.settle(20), other.app.settle(20)) };
+    both.during(come_in).await;
+    gate.open();
+    let (one, two) = both.answer().await;
+    let mut statuses = [one.status, two.status];
+    statuses.sort_unstable();
+    let charges = api.provider.charges_for(&wish.order);
+    let fine = statuses[0] == 201 && [409, 422].contains(&statuses[1]);
+    if !fine || charges != 1 {
+        one.point("one key");
+        two.point("one key");
+        fail(
+            format!("POST {PAYMENTS} on two instances at once: one key, two amounts"),
+            format!("{one} and {two}; {charges} charges"),
+            "201 for one and 422 or 409 for the other, and one charge",
+        );
+    }
+}
+
+/// What failed has not happened. An error that is kept is served to each retry, for ever.
+#[labkit::test]
+async fn a_failure_of_the_provider_is_not_kept(mut api: Api) {
+    let ann = api.person("Ann").await;
+    let wish = wish(&mut api, &ann);
+    api.provider.door.fail("POST", CHARGES, 503);
+    let reply = api.app.send(wish.call()).await;
+    let _ = reply.expect(502, "the provider failed, and nothing was paid");
+    // Whoever holds a claim for some time may ask for patience.
+    let reply = api.app.send(wish.call()).await;
+    let _ = reply.expect_one_of(
+        &[502, 409],
+        "the provider fails still, and nothing was paid",
+    );
+    let rows = rows_of(&api, &wish).await;
+    if rows > 0 {
+        fail(
+            "",
+            format!("{rows} payments are written down"),
+            "none: nothing was paid",
+        );
+    }
+    api.provider.door.heal();
+    let did = format!("POST {PAYMENTS} while the provider was down, and again when it was back");
+    until_paid(&api, &api.app, &wish, &did).await;
+    expect_once(&api, &wish, &did).await;
+}
+
+/// Deployments, machines and memory kill instances: also between the charge and the row that
+/// says so. The client tries again, and meets another instance.
+#[labkit::test]
+async fn a_crash_at_any_message_charges_once(mut api: Api) {
+    let ann = api.person("Ann").await;
+    let rounds = api.mark();
+    // 0: when the provider has charged, and its answer is not there yet.
+    for nth in 0..=MOST_STATEMENTS {
+        api.begin_round(rounds);
+        let wish = wish(&mut api, &ann);
+        let dying = api.another_app(&format!("app {}", nth + 2), &[]).await;
+        let mut request = InFlight::of(async { dying.try_send(&wish.call()).await });
+        let at = if nth == 0 {
+            let gate = api.provider.door.gate_reply("POST", CHARGES);
+            if request.until(gate.parked(1)).await != Some(Ok(())) {
+                never_charged();
+            }
+            dying.app.kill().await;
+            gate.open();
+            "after the charge, before its answer was there,".to_owned()
+        } else {
+            let hold = dying.db.hold(Match::any().nth(nth));
+            let Some(Ok(message)) = request.until(hold.reached()).await else {
+                return;
+            };
+            dying.app.kill().await;
+            hold.release();
+            let words: String = message.to_string().chars().take(60).collect();
+            format!("before its `{words}`")
+        };
+        let _ = request.answer().await;
+        let did = format!("POST {PAYMENTS}; killed the instance {at} and tried again on another");
+        until_paid(&api, &api.app, &wish, &did).await;
+        expect_once(&api, &wish, &did).await;
+    }
+}
+
+/// A connection that is cut between COMMIT and its reply leaves a client that cannot know. It
+/// asks again, and the answer must be the truth.
+#[labkit::test]
+async fn a_lost_reply_of_the_database_charges_once(mut api: Api) {
+    let ann = api.person("Ann").await;
+    let rounds = api.mark();
+    for nth in 1..=MOST_STATEMENTS {
+        api.begin_round(rounds);
+        let wish = wish(&mut api, &ann);
+        let before = api.app.db.messages().len();
+        api.app.db.drop_reply(Match::any().nth(nth));
+        let reply = api.app.send(wish.call()).await;
+        let messages = api.app.db.messages();
+        if reply.status == 201 && messages.len() - before < nth {
+            return;
+        }
+        let lost = messages.get(before + nth - 1).map(ToString::to_string);
+        let lost: String = lost.unwrap_or_default().chars().take(60).collect();
+        let did = format!("POST {PAYMENTS}, lost the reply to `{lost}`, and tried again");
+        until_paid(&api, &api.app, &wish, &did).await;
+        expect_once(&api, &wish, &did).await;
+    }
+}
+
+/// The document promises what a client can rely on, errors included.
+#[labkit::test]
+async fn the_document_and_the_service_agree(mut api: Api) {
+    let ann = api.person("Ann").await;
+    let wish = wish(&mut api, &ann);
+    let keyed = || {
+        Call::post(PAYMENTS)
+            .header("idempotency-key", "k")
+            .by(&ann.token)
+    };
+    let probes = vec![
+        Probe::of(PAYMENTS, 201, wish.call()),
+        Probe::of(
+            PAYMENTS,
+            400,
+            Call::post(PAYMENTS).by(&ann.token).json(&wish.body()),
+        ),
+        Probe::of(PAYMENTS, 401, Call::post(PAYMENTS).json(&wish.body())),
+        Probe::of(PAYMENTS, 415, keyed().raw("text/plain", "a")),
+        Probe::of(
+            PAYMENTS,
+            422,
+            wish.with(&json!({ "order": "another", "cents": 1 })),
+        ),
+    ];
+    expect_agreement(&api.app, &[PAYMENTS], probes).await;
+}
+
+impl Wish {
+    fn body(&self) -> Value {
+        json!({ "order": self.order, "cents": self.cents })
+    }
+
+    fn call(&self) -> Call {
+        self.with(&self.body())
+    }
+
+    fn with(&self, body: &Value) -> Call {
+        let call = Call::post(PAYMENTS).header("idempotency-key", self.key.clone());
+        call.by(&self.token).json(body)
+    }
+}
+
+/// A payment that nobody else makes.
+fn wish(api: &mut Api, person: &Person) -> Wish {
+    let order = format!("order {}", api.rng.random_range(0..1_000_000_000_u64));
+    let cents = api.rng.random_range(100..100_000);
+    wish_of(api, person, &order, cents)
+}
+
+fn wish_of(api: &mut Api, person: &Person, order: &str, cents: i64) -> Wish {
+    Wish {
+        key: format!("{:016x}", api.rng.random::<u64>()),
+        order: order.to_owned(),
+        cents,
+        token: person.token.clone(),
+    }
+}
+
+/// Fails the check unless an answer is the receipt of a payment.
+fn paid(api: &Api, reply: Reply, wish: &Wish) -> Value {
+    let reply = reply.expect(201, "the payment was made");
+    let told = reply.json();
+    let charge = told["charge"]
+        .as_str()
+        .and_then(|it| api.provider.charge(it));
+    let charged = charge.is_some_and(|it| it.order == wish.order && it.cents == wish.cents);
+    if told["order"] != wish.order || told["cents"] != wish.cents || !charged {
+        reply.refuse(
+            "another payment",
+            format!("the receipt {told}"),
+            format!("that of {}, with its charge", wish.body()),
+        );
+    }
+    told
+}
+
+fn expect_the_same(first: &Value, again: Reply) {
+    let again = again.expect(201, "it is answered as the first time");
+    if again.json() != *first {
+        again.refuse(
+            "another answer",
+            format!("{} the first time, then {}", first, again.body),
+            "one answer: it is one payment",
+        );
+    }
+}
+
+async fn rows_of(api: &Api, wish: &Wish) -> i64 {
+    let count = "SELECT count(*) FROM payments WHERE order_name =";
+    api.inside
+        .number(&format!("{count} '{}'", wish.order))
+        .await
+}
+
+/// One charge and one row.
+async fn expect_once(api: &Api, wish: &Wish, did: &str) {
+    let charges = api.provider.charges_for(&wish.order);
+    if charges != 1 {
+        fail(did, format!("{charges} charges"), "one charge");
+    }
+    let rows = rows_of(api, wish).await;
+    if rows != 1 {
+        fail(
+            did,
+            format!("{rows} payments are written down, and one was charged"),
+            "one",
+        );
+    }
+}
+
+/// Tries again as a client does whom no answer has reached: until it is paid.
+async fn until_paid(api: &Api, app: &Instance, wish: &Wish, did: &str) {
+    let mut last = None;
+    let tries = async {
+        loop {
+            let reply = app.send(wish.call()).await;
+            if reply.status == 201 {
+                return reply;
+            }
+            last = Some(reply.to_string());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    match tokio::time::timeout(PATIENCE, tries).await {
+        Ok(reply) => {
+            paid(api, reply, wish);
+        }
+        Err(_) => fail(
+            did,
+            match last {
+                Some(answer) => format!("ten seconds of tries later the answer is {answer}"),
+                None => "ten seconds later there is no answer".to_owned(),
+            },
+            "201: what was begun by somebody who is gone can be finished",
+        ),
+    }
+}
+
+/// Waits until a charge is parked at the gate.
+async fn until_charging<T>(request: &mut InFlight<'_, T>, gate: &Gate) {
+    if request.until(gate.parked(1)).await != Some(Ok(())) {
+        never_charged();
+    }
+}
+
+fn never_charged() -> ! {
+    fail(
+        "",
+        "nothing has arrived at the provider",
+        "a charge: a payment has to be paid",
+    )
+}

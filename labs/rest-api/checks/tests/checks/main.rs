@@ -1,0 +1,8 @@
+//! The checks of the rest-api lab: one module per exercise, one function per promise.
+
+mod authorisation;
+mod crud;
+mod etag;
+mod idempotency;
+mod listing;
+mod problem_details;

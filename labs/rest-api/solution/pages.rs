@@ -1,0 +1,109 @@
+//! Exercise 4: optimistic concurrency.
+
+use crate::prelude::*;
+
+/// The routes of pages.
+pub fn routes() -> Router<Shop> {
+    Router::new().route("/pages/{id}", get(read).put(replace))
+}
+
+/// What an editor sends.
+#[derive(Debug, Deserialize)]
+struct Edit {
+    title: String,
+    text: String,
+}
+
+/// A page, with an ETag that stands for exactly this version of it.
+async fn read(State(shop): State<Shop>, Path(id): Path<i64>) -> Result<Response, Fault> {
+    // BEGIN PROMPT
+    // let _ = (shop, id);
+    // todo!("what tells this version of the page from every other one?")
+    // END PROMPT
+    // BEGIN SOLUTION
+    let select = "SELECT id, title, text, version FROM pages WHERE id = $1";
+    let page: Option<Page> = sqlx::query_as(select)
+        .bind(id)
+        .fetch_optional(&shop.pool)
+        .await?;
+    Ok(shown(page.ok_or(Fault::NotFound)?))
+    // END SOLUTION
+}
+
+/// Replaces a page, if it is still the version that the client has seen.
+async fn replace(
+    State(shop): State<Shop>,
+    Path(id): Path<i64>,
+    headers: HeaderMap,
+    Json(edit): Json<Edit>,
+) -> Result<Response, Fault> {
+    // BEGIN PROMPT
+    // let _ = (shop, id, headers, edit.title, edit.text);
+    // todo!("who decides whether it is still the same version, and when?")
+    // END PROMPT
+    // BEGIN SOLUTION
+    let condition = Condition::of(&headers)?;
+    let update = "UPDATE pages SET title = $2, text = $3, version = version + 1
+                  WHERE id = $1 AND ($4 OR version = ANY($5))
+                  RETURNING id, title, text, version";
+    let page: Option<Page> = sqlx::query_as(update)
+        .bind(id)
+        .bind(edit.title)
+        .bind(edit.text)
+        .bind(condition.any)
+        .bind(condition.versions)
+        .fetch_optional(&shop.pool)
+        .await?;
+    if let Some(page) = page {
+        return Ok(shown(page));
+    }
+    let there = sqlx::query("SELECT 1 FROM pages WHERE id = $1")
+        .bind(id)
+        .fetch_optional(&shop.pool)
+        .await?;
+    there.ok_or(Fault::NotFound)?;
+    let why = "somebody else has changed it meanwhile";
+    Err(Fault::Refused(StatusCode::PRECONDITION_FAILED, why))
+    // END SOLUTION
+}
+// BEGIN SOLUTION
+
+/// What `If-Match` asks for.
+struct Condition {
+    any: bool,
+    versions: Vec<i64>,
+}
+
+impl Condition {
+    fn of(headers: &HeaderMap) -> Result<Self, Fault> {
+        if !headers.contains_key(header::IF_MATCH) {
+            let why = "say which version you have seen: If-Match";
+            return Err(Fault::Refused(StatusCode::PRECONDITION_REQUIRED, why));
+        }
+        let mut condition = Self {
+            any: false,
+            versions: Vec::new(),
+        };
+        for line in headers.get_all(header::IF_MATCH) {
+            let line = line.to_str().unwrap_or_default();
+            condition.any |= line.trim() == "*";
+            // Between quotes stands a tag, outside them a comma or a `W/`. A weak tag is never
+            // the same as another (RFC 9110, 8.8.3.2).
+            let mut outside = "";
+            for (n, part) in line.split('"').enumerate() {
+                match n % 2 {
+                    0 => outside = part,
+                    _ if outside.trim_end().ends_with("W/") => {}
+                    _ => condition.versions.extend(part.parse::<i64>().ok()),
+                }
+            }
+        }
+        Ok(condition)
+    }
+}
+
+fn shown(page: Page) -> Response {
+    let tag = format!("\"{}\"", page.version);
+    ([(header::ETAG, tag)], Json(page)).into_response()
+}
+// END SOLUTION
