@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use labkit::patience::timeout;
 use labkit::timeline::Timeline;
 use labkit::wire::{Address, Target, Wire};
 use labkit::{App, Check, finding};
-use tokio::time::timeout;
 
 use crate::call::{Call, Reply};
 
@@ -15,7 +15,7 @@ use crate::call::{Call, Reply};
 const LIMITS: [(&str, u64); 1] = [("POOL_SIZE", 10)];
 
 /// How long a caller waits for an answer: the same as labkit's own.
-pub(crate) const PATIENCE: Duration = labkit::app::PATIENCE;
+pub(crate) const PATIENCE: Duration = labkit::patience::PATIENCE;
 
 /// What the shell puts on an answer that stands for a dropped connection.
 const PANICKED: &str = "x-panicked";

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use labkit::finding::fail;
+use labkit::patience::timeout;
 use labkit::sql::{Statement, folded, statements, verb};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::database::Database;
 use crate::session::{LIMIT, Refusal, Session};

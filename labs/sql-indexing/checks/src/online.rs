@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use labkit::finding::{self, fail};
+use labkit::patience::timeout;
 use labkit::sql::{Statement, statements, verb};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::database::Database;
 use crate::deploy::{refused, shortened};

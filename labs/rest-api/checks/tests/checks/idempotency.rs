@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use labkit::finding::fail;
+use labkit::patience::timeout;
 use labkit::upstream::Gate;
 use labkit::wire::Match;
 use rand::RngExt as _;
@@ -422,7 +423,7 @@ async fn until_paid(api: &Api, app: &Instance, wish: &Wish, did: &str) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    match tokio::time::timeout(PATIENCE, tries).await {
+    match timeout(PATIENCE, tries).await {
         Ok(reply) => {
             paid(api, reply, wish);
         }
