@@ -333,7 +333,7 @@ mod tests {
             [
                 (2, "VACUUM orders"),
                 (4, "SELECT 1\n  + 2"),
-                (5, "SELECT ';'")
+                (6, "SELECT ';'")
             ]
         );
         for whole in [
