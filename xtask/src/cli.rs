@@ -171,6 +171,9 @@ pub(crate) struct Verify {
     /// Repeat proofs that still hold
     #[arg(long)]
     pub(crate) fresh: bool,
+    /// Where random data comes from; a fault names its seed
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: Option<u64>,
     /// Where services come from
     #[arg(long, value_enum, default_value_t)]
     pub(crate) services: Choice,

@@ -32,7 +32,7 @@ pub(super) async fn judge(
         exercises: case.exercises.clone(),
         services: options.services,
         repeat: options.repeat,
-        seed: any_seed(),
+        seed: options.seed.unwrap_or_else(any_seed),
         jobs: default_jobs(),
         long_values: false,
     };
