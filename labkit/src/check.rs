@@ -193,8 +193,9 @@ where
         panic!("cannot close this process to others: {error}");
     }
     quiet_stops();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    // One thread: a message goes from task to task, and to wake another thread for each hop
+    // costs more than all that is done with it.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let client = reqwest::Client::builder().no_proxy().build();

@@ -377,9 +377,16 @@ fn files_into_run(files: &Files, run: &Path) -> anyhow::Result<PathBuf> {
 
 /// Out of cargo's reach: another build may replace the file while checks still start it.
 /// And where another user may run it, as the app does when we are root.
+///
+/// Another name for the file is enough, and copying 80 MB takes a tenth of a round: cargo
+/// removes a binary before the linker writes it, since some linkers write into the old one
+/// (rust-lang/cargo#8348), and those of a toolchain's own make a new file for a test.
 fn into_run(binary: &Path, run: &Path, name: &str) -> anyhow::Result<PathBuf> {
     static COPIES: AtomicUsize = AtomicUsize::new(0);
     let copy = run.join(format!("{name}-{}", COPIES.fetch_add(1, Ordering::Relaxed)));
-    fs::copy(binary, &copy).with_context(|| format!("copying {}", binary.display()))?;
+    // Another file system, or one without links.
+    if fs::hard_link(binary, &copy).is_err() {
+        fs::copy(binary, &copy).with_context(|| format!("copying {}", binary.display()))?;
+    }
     Ok(copy)
 }
