@@ -22,7 +22,7 @@ use crate::answer::Answer;
 use crate::assignment::{Log, Todo};
 use crate::check::Check;
 use crate::output::Output;
-use crate::patience::{PATIENCE, timeout};
+use crate::patience::{PATIENCE, Pause, timeout, timeout_in_pause};
 use crate::timeline::Timeline;
 use crate::{confine, finding};
 
@@ -153,11 +153,13 @@ impl App {
     }
 
     /// Lets the app come to rest, in its own measure of time: so many round trips, on no
-    /// timeline. What it answers without waiting for anybody has been answered by then.
+    /// timeline. What it answers without waiting for anybody has been answered by then. Who
+    /// waits for an answer meanwhile waits for the check: it costs nobody's patience.
     pub async fn settle(&self, round_trips: usize) {
+        let _pause = Pause::begin();
         for _ in 0..round_trips {
             // Whatever the answer to `/` is, also that there is none.
-            let _ = timeout(PATIENCE, self.client.get(&self.base).send()).await;
+            let _ = timeout_in_pause(PATIENCE, self.client.get(&self.base).send()).await;
         }
     }
 
