@@ -1,8 +1,9 @@
 //! The HTTP API of a shop: items, customers, pages, payments and orders over one Postgres.
 //!
 //! The shell is given: `main` here, the state in `shop`, who is calling in `caller`, the
-//! clients of other services in `payments` and `images`. The exercises are one module each,
-//! with its own routes; `routes` puts them together.
+//! clients of other services in `provider` and `images`. Six exercises are one module each,
+//! with its own routes; `routes` puts them together. The seventh, `server`, is what every
+//! request passes before it gets there, and how the service ends.
 
 #![allow(
     unreachable_pub,
@@ -16,7 +17,9 @@
 mod caller;
 mod customers;
 mod fault;
+mod images;
 mod items;
+mod limits;
 mod listing;
 mod model;
 mod net;
@@ -26,6 +29,7 @@ mod payments;
 mod prelude;
 mod provider;
 mod routes;
+mod server;
 mod shop;
 
 use std::io::Write as _;
@@ -34,6 +38,7 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::limits::Limits;
 use crate::shop::Shop;
 
 #[tokio::main]
@@ -51,10 +56,19 @@ async fn main() -> anyhow::Result<()> {
         "listening on http://{}",
         listener.local_addr()?
     )?;
-    axum::serve(listener, routes::of(shop))
-        .with_graceful_shutdown(async move {
-            terminate.recv().await;
-        })
-        .await?;
-    Ok(())
+    let terminate = async move {
+        terminate.recv().await;
+    };
+    let routes = routes::of(shop);
+    match Limits::from_environment()? {
+        Some(limits) => {
+            let router = net::below(server::guarded(routes, limits));
+            server::serve(listener, router, limits.drain, terminate).await
+        }
+        // Whoever works at another exercise is served, whatever `server` can do by now.
+        None => {
+            let serving = axum::serve(listener, net::below(routes));
+            Ok(serving.with_graceful_shutdown(terminate).await?)
+        }
+    }
 }

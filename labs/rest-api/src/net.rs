@@ -7,9 +7,10 @@
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 
+use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::Next;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
 
@@ -30,8 +31,13 @@ pub fn remember_panics() {
     }));
 }
 
+/// Lays the net below a router and all that its requests pass.
+pub fn below(router: Router) -> Router {
+    router.layer(middleware::from_fn(catch))
+}
+
 /// Answers for a handler that panics.
-pub async fn catch(request: Request, next: Next) -> Response {
+async fn catch(request: Request, next: Next) -> Response {
     match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(answer) => answer,
         Err(_) => {

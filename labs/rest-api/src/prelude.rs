@@ -19,6 +19,8 @@ pub use sqlx::Row as _;
 
 pub use crate::caller::Caller;
 pub use crate::fault::Fault;
+pub use crate::limits::Limits;
 pub use crate::model::*;
 pub use crate::provider::{Charge, Provider};
+pub use crate::routes::HEALTH;
 pub use crate::shop::Shop;

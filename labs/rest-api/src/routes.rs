@@ -1,13 +1,15 @@
-//! The doors of the shop: what each exercise brings, the document that promises it, and the
-//! net below all of it.
+//! The doors of the shop: what each exercise brings, and the document that promises it.
 
+use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use axum::{Router, middleware};
 
 use crate::shop::Shop;
-use crate::{customers, items, listing, net, orders, pages, payments};
+use crate::{customers, images, items, listing, orders, pages, payments};
+
+/// Whether the service is alive; whoever starts and ends it asks here.
+pub const HEALTH: &str = "/health";
 
 /// What the API promises, in the form of OpenAPI 3.0.
 const DOCUMENT: &str = include_str!("openapi.json");
@@ -15,7 +17,7 @@ const DOCUMENT: &str = include_str!("openapi.json");
 /// All routes, over one shop.
 pub fn of(shop: Shop) -> Router {
     Router::new()
-        .route("/health", get(async || StatusCode::NO_CONTENT))
+        .route(HEALTH, get(async || StatusCode::NO_CONTENT))
         .route("/openapi.json", get(document))
         .merge(items::routes())
         .merge(customers::routes())
@@ -23,7 +25,7 @@ pub fn of(shop: Shop) -> Router {
         .merge(pages::routes())
         .merge(payments::routes())
         .merge(orders::routes())
-        .layer(middleware::from_fn(net::catch))
+        .merge(images::routes())
         .with_state(shop)
 }
 

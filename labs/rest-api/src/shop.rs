@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
+use crate::images::ImageStore;
 use crate::provider::Provider;
 
 /// The state of the service. Cheap to clone.
@@ -17,6 +18,8 @@ pub struct Shop {
     pub pool: PgPool,
     /// Where money is moved: `PROVIDER_URL`.
     pub provider: Provider,
+    /// Where pictures are kept: `IMAGES_URL`.
+    pub images: ImageStore,
 }
 
 impl Shop {
@@ -31,7 +34,12 @@ impl Shop {
             .await
             .context("cannot connect to Postgres")?;
         let provider = Provider::at(required("PROVIDER_URL")?)?;
-        Ok(Self { pool, provider })
+        let images = ImageStore::at(&required("IMAGES_URL")?)?;
+        Ok(Self {
+            pool,
+            provider,
+            images,
+        })
     }
 }
 

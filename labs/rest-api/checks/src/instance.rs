@@ -1,6 +1,7 @@
 //! One instance of the learner's service, and the wires of its connections.
 
 use std::net::SocketAddr;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use labkit::patience::timeout;
@@ -9,10 +10,29 @@ use labkit::wire::{Address, Target, Wire};
 use labkit::{App, Check, finding};
 
 use crate::call::{Call, Reply};
+use crate::images::Images;
+use crate::in_flight::InFlight;
+use crate::provider::Provider;
 
 /// What every instance is started with, where a check does not say otherwise; the brief
 /// lists the same numbers.
 const LIMITS: [(&str, u64); 1] = [("POOL_SIZE", 10)];
+
+/// Where the services are that an instance calls.
+#[derive(Clone, Copy)]
+pub(crate) struct Neighbours {
+    provider: SocketAddr,
+    images: SocketAddr,
+}
+
+impl Neighbours {
+    pub(crate) fn of(provider: &Provider, images: &Images) -> Self {
+        Self {
+            provider: provider.address(),
+            images: images.address(),
+        }
+    }
+}
 
 /// How long a caller waits for an answer: the same as labkit's own.
 pub(crate) const PATIENCE: Duration = labkit::patience::PATIENCE;
@@ -28,15 +48,18 @@ pub struct Instance {
     pub db: Wire,
     /// Its connections to the payment provider.
     pub provider: Wire,
+    /// Its connections to the image store; dropping it ends them.
+    _images: Wire,
     client: reqwest::Client,
-    timeline: Timeline,
+    pub(crate) timeline: Timeline,
 }
 
 impl Instance {
     pub(crate) async fn start(
         check: &Check,
         name: &str,
-        provider: SocketAddr,
+        neighbours: Neighbours,
+        more: &[(&str, u64)],
         changed: &[(&str, u64)],
     ) -> Self {
         let target = check.postgres();
@@ -47,14 +70,14 @@ impl Instance {
             address: Address::Tcp(db.address()),
             ..target
         };
-        let provider = Wire::http(check.timeline(), name, "provider", provider)
-            .await
-            .unwrap_or_else(|error| finding::error(format!("no wire to the provider: {error}")));
+        let provider = wire_to(check, name, "provider", neighbours.provider).await;
+        let images = wire_to(check, name, "images", neighbours.images).await;
         let mut environment = vec![
             ("DATABASE_URL", through_the_wire.postgres_url()),
             ("PROVIDER_URL", format!("http://{}", provider.address())),
+            ("IMAGES_URL", format!("http://{}", images.address())),
         ];
-        for (variable, usual) in LIMITS {
+        for &(variable, usual) in LIMITS.iter().chain(more) {
             let other = changed.iter().find(|(name, _)| *name == variable);
             let value = other.map_or(usual, |(_, value)| *value);
             environment.push((variable, value.to_string()));
@@ -78,6 +101,7 @@ impl Instance {
             app,
             db,
             provider,
+            _images: images,
             client,
             timeline: check.timeline(),
         }
@@ -146,6 +170,21 @@ impl Instance {
         Some(reply)
     }
 
+    /// Asks it to end (SIGTERM), and goes on at once. Whoever waits for the answer waits for
+    /// its end; one that does not end fails the check.
+    pub async fn terminate(&self) -> InFlight<'_, ExitStatus> {
+        let event = self.timeline.push("check", self.app.name(), "SIGTERM");
+        let mut ending = InFlight::of(async move {
+            // Its patience counts only while somebody waits for it.
+            let status = self.app.stop().await;
+            self.timeline.reply(event, status.to_string());
+            status
+        });
+        // The signal is sent when it is first looked at.
+        ending.until(tokio::task::yield_now()).await;
+        ending
+    }
+
     async fn no_answer(&self, call: &Call) -> ! {
         // Fails by itself, with its last words, where the service has ended.
         let _ = self.app.get_within("/health", PATIENCE).await;
@@ -158,4 +197,9 @@ impl Instance {
             "an HTTP answer",
         )
     }
+}
+
+async fn wire_to(check: &Check, name: &str, service: &str, address: SocketAddr) -> Wire {
+    let wire = Wire::http(check.timeline(), name, service, address).await;
+    wire.unwrap_or_else(|error| finding::error(format!("no wire to {service}: {error}")))
 }

@@ -5,22 +5,29 @@
 
 mod call;
 mod document;
+mod images;
 mod in_flight;
 mod inside;
 mod instance;
 mod people;
 mod problem;
 mod provider;
+mod raw;
+mod rush;
 
 pub use call::{Call, Reply};
 pub use document::{Document, Operation, Probe, expect_agreement};
+pub use images::Images;
 pub use in_flight::{InFlight, Interrupted};
 pub use inside::{Inside, Snapshot};
 pub use instance::Instance;
 pub use people::Person;
 pub use problem::{expect_problem, pointers};
 pub use provider::{CHARGES, Charge, Provider};
+pub use raw::Raw;
+pub use rush::{Crowd, Rush};
 
+use instance::Neighbours;
 use labkit::timeline::Mark;
 use labkit::{Check, Fixture};
 use rand::rngs::StdRng;
@@ -34,6 +41,7 @@ pub struct Api {
     pub inside: Inside,
     /// Where money is moved.
     pub provider: Provider,
+    images: Images,
     /// Random data of this check.
     pub rng: StdRng,
     check: Check,
@@ -43,11 +51,14 @@ impl Fixture for Api {
     async fn open(check: &Check) -> Self {
         let inside = Inside::of(&check.postgres());
         let provider = Provider::open(check).await;
-        let app = Instance::start(check, "app", provider.address(), &[]).await;
+        let images = Images::open(check).await;
+        let neighbours = Neighbours::of(&provider, &images);
+        let app = Instance::start(check, "app", neighbours, &[], &[]).await;
         Self {
             app,
             inside,
             provider,
+            images,
             rng: check.rng(),
             check: check.clone(),
         }
@@ -77,7 +88,8 @@ impl Api {
 
     /// One more instance, by its name, whose environment may differ from the first one's.
     pub async fn another_app(&self, name: &str, changed: &[(&str, u64)]) -> Instance {
-        Instance::start(&self.check, name, self.provider.address(), changed).await
+        let neighbours = Neighbours::of(&self.provider, &self.images);
+        Instance::start(&self.check, name, neighbours, &[], changed).await
     }
 }
 
