@@ -6,3 +6,4 @@ mod etag;
 mod idempotency;
 mod listing;
 mod problem_details;
+mod survive_load;
