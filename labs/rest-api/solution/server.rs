@@ -78,11 +78,9 @@ pub async fn serve(
         let _ = tell.send(());
     });
     let deadline = async {
-        match told.await {
-            Ok(()) => sleep(drain).await,
-            // Nobody will say it: the server is gone, and its branch is ready.
-            Err(_) => std::future::pending().await,
-        }
+        // An error as well: the server is gone then, and the other branch is ready.
+        let _ = told.await;
+        sleep(drain).await;
     };
     tokio::select! {
         served = serving.into_future() => Ok(served?),

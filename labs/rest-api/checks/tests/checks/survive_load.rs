@@ -291,6 +291,9 @@ async fn nobody_waits_for_a_connection_that_asks_for_nothing(mut rush: Rush) {
 #[labkit::test]
 async fn the_end_is_not_put_off_for_ever(rush: Rush) {
     let app = rush.start(&[("DRAIN_MS", SHORT)]).await;
+    tokio::time::sleep(Duration::from_millis(2 * SHORT)).await;
+    let alive = app.send(Call::get("/health")).await;
+    let _ = alive.expect(204, "nobody has asked for its end");
     let gate = rush.hold("cat");
     let _held = held(&app, "/images/cat", &gate).await;
     let status = app.terminate().await.answer().await;
