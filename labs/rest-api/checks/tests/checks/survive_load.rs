@@ -49,6 +49,8 @@ async fn the_sixty_fifth_request_is_refused_at_once(mut rush: Rush) {
 async fn the_limit_is_that_of_the_environment_again_and_again(mut rush: Rush) {
     let app = rush.start(&[("CONCURRENCY_LIMIT", FEW as u64)]).await;
     let picture = picture(&mut rush, "cat");
+    // Whoever was served keeps the connection, and asks for nothing more.
+    let mut idle = Vec::new();
     for _ in 0..3 {
         let gate = rush.hold("cat");
         let held = full(&rush, &app, "cat", &gate).await;
@@ -58,6 +60,7 @@ async fn the_limit_is_that_of_the_environment_again_and_again(mut rush: Rush) {
                 .expect_answer("the picture: the store has sent it")
                 .await;
             expect_picture(reply, &picture);
+            idle.push(raw);
         }
     }
 }
@@ -71,8 +74,11 @@ async fn a_full_service_still_says_that_it_is_alive(rush: Rush) {
     let _held = full(&rush, &app, "cat", &gate).await;
     let alive = app.send(Call::get("/health")).await;
     let _ = alive.expect(204, "it is busy, and well");
-    let other = app.send(Call::get("/openapi.json")).await;
-    let _ = other.expect(503, "the limit is the service's, not that of one route");
+    let put = Call::put("/images/dog").raw("image/png", "woof");
+    for other in [Call::get("/openapi.json"), put] {
+        let reply = app.send(other).await;
+        let _ = reply.expect(503, "the limit is the service's, and not that of one route");
+    }
 }
 
 /// A client that has waited too long hangs up and comes again. If each of them leaves a slot
@@ -114,10 +120,12 @@ async fn a_body_that_is_announced_as_too_long_is_not_asked_for(mut rush: Rush) {
             ("content-length", length.as_str()),
             ("expect", "100-continue"),
         ];
-        let mut raw = app.connect().await;
-        raw.head("PUT", "/images/cat", &head).await;
-        let reply = raw.expect_answer("413: its length is in the head").await;
-        let _ = reply.expect(413, "its length is in the head, and too much");
+        for (method, path) in [("PUT", "/images/cat"), ("POST", "/payments")] {
+            let mut raw = app.connect().await;
+            raw.head(method, path, &head).await;
+            let reply = raw.expect_answer("413: its length is in the head").await;
+            let _ = reply.expect(413, "its length is in the head, and too much");
+        }
     }
     expect_nothing_kept(&rush);
     let longest = letters(&mut rush, LONGEST);
