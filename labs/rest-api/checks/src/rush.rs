@@ -59,6 +59,7 @@ impl Rush {
     /// Sends `n` requests for a picture at once, and waits until each is at the store, which
     /// holds it, or answered.
     pub async fn crowd(&self, app: &Instance, n: usize, name: &str, gate: &Gate) -> Crowd {
+        let before = gate.parked_now();
         let mut outside = Vec::new();
         for _ in 0..n {
             outside.push(app.connect().await);
@@ -71,7 +72,6 @@ impl Rush {
             answered: Vec::new(),
             cut: 0,
         };
-        let before = gate.parked_now();
         let all_seen = async {
             while {
                 crowd.look().await;
@@ -83,7 +83,7 @@ impl Rush {
         let seen = timeout(PATIENCE, all_seen).await;
         if seen.is_err() {
             finding::fail(
-                format!("{n} requests for a picture at once"),
+                format!("GET /images/{name}, {n} at once"),
                 format!(
                     "{} are at the image store, {} are answered, and the rest has waited for {} s",
                     gate.parked_now() - before,
