@@ -27,8 +27,8 @@ impl Limits {
         Ok(Some(Self {
             requests: number(REQUESTS, 64)?,
             body: number("BODY_LIMIT", 65_536)?,
-            time: Duration::from_millis(number("REQUEST_TIMEOUT_MS", 60_000)?),
-            drain: Duration::from_millis(number("DRAIN_MS", 60_000)?),
+            time: Duration::from_millis(number("REQUEST_TIMEOUT_MS", 30_000)?),
+            drain: Duration::from_millis(number("DRAIN_MS", 20_000)?),
         }))
     }
 }

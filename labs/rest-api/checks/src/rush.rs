@@ -17,8 +17,8 @@ use crate::raw::Raw;
 const LIMITS: [(&str, u64); 4] = [
     ("CONCURRENCY_LIMIT", 64),
     ("BODY_LIMIT", 65_536),
-    ("REQUEST_TIMEOUT_MS", 60_000),
-    ("DRAIN_MS", 60_000),
+    ("REQUEST_TIMEOUT_MS", 600_000),
+    ("DRAIN_MS", 600_000),
 ];
 
 /// The image store, and whoever wants to see pictures of it.
