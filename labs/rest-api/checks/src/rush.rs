@@ -86,7 +86,7 @@ impl Rush {
                 format!("GET /images/{name}, {n} at once"),
                 format!(
                     "{} are at the image store, {} are answered, and the rest has waited for {} s",
-                    gate.parked_now() - before,
+                    gate.parked_now().saturating_sub(before),
                     crowd.answered.len(),
                     PATIENCE.as_secs()
                 ),
