@@ -95,6 +95,11 @@ impl Fixture for Desk {
 }
 
 impl Desk {
+    /// Where it listens: `http://127.0.0.1:PORT`.
+    pub(crate) fn url(&self) -> &str {
+        self.app.url()
+    }
+
     /// `GET /orders`, from its beginning or from a cursor on.
     pub async fn page(&self, after: Option<&str>, limit: usize) -> Page {
         let mut path = format!("/orders?limit={limit}");

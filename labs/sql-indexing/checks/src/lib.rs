@@ -4,6 +4,7 @@
 //! Knows the brief's contract (tables, queries, routes) and nothing of how an exercise is
 //! solved.
 
+mod by_hand;
 mod database;
 mod deploy;
 mod desk;
@@ -14,6 +15,7 @@ mod question;
 mod session;
 mod state;
 
+pub use by_hand::ByHand;
 pub use database::Database;
 pub use desk::{Desk, Item, Order, Page, Said, Slip};
 pub use judge::Judged;

@@ -7,3 +7,5 @@ mod idempotency;
 mod listing;
 mod problem_details;
 mod survive_load;
+
+labkit::playground!(rest_api_checks::ByHand);

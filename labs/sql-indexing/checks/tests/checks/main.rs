@@ -8,3 +8,5 @@ mod online_migration;
 mod packing_slips;
 mod partial_index;
 mod sargable_predicates;
+
+labkit::playground!(sql_indexing_checks::ByHand);
