@@ -49,10 +49,19 @@ pub(crate) struct Benchmark {
     pub(crate) program: PathBuf,
     /// What fills the lab's databases, where it has something to put there.
     pub(crate) prepare: Option<Prepare>,
-    /// The apps, in the order in which they were asked for.
-    pub(crate) apps: Vec<PathBuf>,
+    /// What it compares, in the order in which it was asked for.
+    pub(crate) attempts: Vec<Attempt>,
     /// By exercise: why it does not compile; its starter stands in.
     pub(crate) broken: BTreeMap<String, String>,
+}
+
+/// One variant, built to be measured.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    /// The app, in the run folder.
+    pub(crate) app: PathBuf,
+    /// Its exercise files, in a folder of the run.
+    pub(crate) exercise_files: PathBuf,
 }
 
 /// Builds the checks and the app of `variant`, and copies both into `run`.
@@ -141,7 +150,7 @@ pub(crate) fn app(
     })
 }
 
-/// A benchmark of the lab, and what it compares: each of these apps, as production runs them.
+/// A benchmark of the lab, and what it compares: each of these variants, as production runs it.
 pub(crate) fn benchmark(
     checkout: &Checkout,
     lab: &Lab,
@@ -162,19 +171,22 @@ pub(crate) fn benchmark(
     }
     let program = into_run(output.executable(&bench.target)?, run, "bench")?;
     drop(turn);
-    let mut apps = Vec::new();
+    let mut attempts = Vec::new();
     let mut broken = BTreeMap::new();
     for variant in variants {
         let mut files = variant.files(lab)?;
         let mut own = files.refused.clone();
         let app = staged(checkout, lab, &mut files, &mut own, Profile::Release, notes)?;
-        apps.push(into_run(&app, run, "app")?);
+        attempts.push(Attempt {
+            app: into_run(&app, run, "app")?,
+            exercise_files: files_into_run(&files, run)?,
+        });
         broken.append(&mut own);
     }
     Ok(Benchmark {
         program,
         prepare: prepare(checkout, lab, run, notes)?,
-        apps,
+        attempts,
         broken,
     })
 }

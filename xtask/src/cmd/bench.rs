@@ -1,15 +1,19 @@
 //! `cargo xtask bench LAB`: the learner's code against the reference and against doing
-//! without, measured by criterion over the same HTTP path. It never grades.
+//! without, measured by criterion. It never grades.
+//!
+//! What is measured, and which counts explain it, is the lab's: its benchmark gets a [`Plan`]
+//! and leaves [`Group`]s.
 
 mod table;
 
 use std::collections::VecDeque;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use labkit::wire::Target;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::Command;
@@ -33,25 +37,41 @@ const REFERENCE: &str = "reference";
 struct Plan<'a> {
     /// For each of the lab's services: what tells an app where it is.
     environment: Vec<(String, String)>,
-    /// The apps, by the name under which criterion keeps their times.
-    apps: Vec<(&'a str, &'a Path)>,
+    /// The same for whoever may do everything there, where an app may not.
+    administrator: Vec<(String, String)>,
+    /// What is compared: the baseline, the learner's, the reference.
+    attempts: Vec<Attempt<'a>>,
     /// Where its findings go.
     findings: &'a Path,
 }
 
-/// What the benchmark counted beside criterion's times.
+/// The exercise files of somebody, and the app that was built with them.
+#[derive(Serialize)]
+struct Attempt<'a> {
+    name: &'a str,
+    app: &'a Path,
+    exercise_files: &'a Path,
+}
+
+/// What the benchmark counted beside criterion's times: rows that are held against one of
+/// them. Criterion keeps their times under the same two names.
 #[derive(Clone, Debug, Deserialize)]
-struct Finding {
-    group: String,
-    app: String,
+struct Group {
+    name: String,
+    /// The name of the row that the others are held against.
+    baseline: String,
+    /// What was counted: the heads of its columns.
+    counts: Vec<String>,
+    rows: Vec<Row>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Row {
+    name: String,
     /// Why there is no figure.
     failed: Option<String>,
-    requests: usize,
-    /// How many of the requests reached what stands behind the app.
-    loads: usize,
-    /// Loads are shown for so many requests.
-    per: usize,
-    p99_ms: f64,
+    /// In the order of the heads, as they are shown.
+    counts: Vec<String>,
 }
 
 /// A mean and its confidence interval, in nanoseconds.
@@ -110,17 +130,17 @@ pub(crate) async fn bench(
     let findings = measure(bench, &built, &lease, &pool, &folder, &home, &terminal).await;
     pool.give_back(lease, &*terminal).await;
     pool.close(&*terminal).await;
-    let findings = findings?;
+    let groups = findings?;
     terminal.clear();
-    let rows: Vec<(Finding, Option<Time>)> = findings
-        .into_iter()
-        .map(|finding| {
-            let time = estimate(&home, &finding);
-            (finding, time)
-        })
-        .collect();
+    let time_of = |group: &Group, row: &Row| estimate(&home.join(&group.name).join(&row.name));
     let page = home.join("report/index.html");
-    terminal.print(&table::render(&lab, bench, &rows, terminal.look()));
+    terminal.print(&table::render(
+        &lab,
+        bench,
+        &groups,
+        time_of,
+        terminal.look(),
+    ));
     terminal.print(&format!(
         "criterion  {}\n",
         lab::shown_below(&checkout.root, &page)
@@ -136,14 +156,19 @@ async fn measure(
     folder: &RunFolder,
     home: &Path,
     terminal: &Arc<Terminal>,
-) -> anyhow::Result<Vec<Finding>> {
+) -> anyhow::Result<Vec<Group>> {
     let path = folder.path().join("findings.json");
     let names = [bench.baseline.as_str(), YOURS, REFERENCE];
+    let attempts = names.into_iter().zip(&built.attempts);
     let plan = Plan {
-        environment: environment(pool, lease)?,
-        apps: names
-            .into_iter()
-            .zip(built.apps.iter().map(PathBuf::as_path))
+        environment: environment(pool, lease, Target::clone)?,
+        administrator: environment(pool, lease, Target::as_administrator)?,
+        attempts: attempts
+            .map(|(name, built)| Attempt {
+                name,
+                app: &built.app,
+                exercise_files: &built.exercise_files,
+            })
             .collect(),
         findings: &path,
     };
@@ -192,11 +217,15 @@ async fn follow(stream: impl AsyncRead + Unpin, terminal: Arc<Terminal>) -> Stri
     Vec::from(last).join("\n")
 }
 
-fn environment(pool: &Pool, lease: &Lease) -> anyhow::Result<Vec<(String, String)>> {
+fn environment(
+    pool: &Pool,
+    lease: &Lease,
+    who: impl Fn(&Target) -> Target,
+) -> anyhow::Result<Vec<(String, String)>> {
     let targets = lease.targets();
     let variable = |name: &str| {
         let service = services::find(name)?;
-        let variable = (service.variable)(targets.get(name)?);
+        let variable = (service.variable)(&who(targets.get(name)?));
         let (name, value) = variable.split_once('=')?;
         Some((name.to_owned(), value.to_owned()))
     };
@@ -206,7 +235,7 @@ fn environment(pool: &Pool, lease: &Lease) -> anyhow::Result<Vec<(String, String
 }
 
 /// What criterion says of one row; its own file is the only place that has the interval.
-fn estimate(home: &Path, finding: &Finding) -> Option<Time> {
+fn estimate(row: &Path) -> Option<Time> {
     #[derive(Deserialize)]
     struct Estimates {
         mean: Estimate,
@@ -221,11 +250,7 @@ fn estimate(home: &Path, finding: &Finding) -> Option<Time> {
         lower_bound: f64,
         upper_bound: f64,
     }
-    if finding.failed.is_some() {
-        return None;
-    }
-    let folder = home.join(&finding.group).join(&finding.app);
-    let text = fs::read(folder.join("new/estimates.json")).ok()?;
+    let text = fs::read(row.join("new/estimates.json")).ok()?;
     let Estimates { mean } = serde_json::from_slice(&text).ok()?;
     Some(Time {
         mean: mean.point_estimate,

@@ -30,26 +30,35 @@ const CALLERS: usize = 200;
 struct Plan {
     /// What tells an app where its services are.
     environment: Vec<(String, String)>,
-    /// Built apps by the name under which they are shown.
-    apps: Vec<(String, PathBuf)>,
-    /// Where [`Finding`]s go.
+    /// The baseline, the learner's, the reference.
+    attempts: Vec<Attempt>,
+    /// Where [`Group`]s go.
     findings: PathBuf,
 }
 
-/// What was counted beside criterion's times.
+/// A built app, by the name under which it is shown.
+#[derive(Deserialize)]
+struct Attempt {
+    name: String,
+    app: PathBuf,
+}
+
+/// Rows that are held against one of them, with what was counted.
 #[derive(Serialize)]
-struct Finding {
-    group: &'static str,
-    app: String,
+struct Group {
+    name: &'static str,
+    baseline: String,
+    counts: [&'static str; 2],
+    rows: Vec<Row>,
+}
+
+/// What was counted beside one of criterion's times.
+#[derive(Serialize)]
+struct Row {
+    name: String,
     /// Why there is no figure.
     failed: Option<String>,
-    /// How many requests, and of these how many reached the catalogue.
-    requests: usize,
-    loads: usize,
-    /// Loads are shown for so many requests.
-    per: usize,
-    /// Of all requests in milliseconds; a hundredth took longer.
-    p99_ms: f64,
+    counts: Vec<String>,
 }
 
 fn main() {
@@ -70,10 +79,9 @@ fn main() {
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_secs(1))
         .configure_from_args();
-    let mut findings = bench.kept(&mut criterion);
-    findings.extend(bench.expiry(&mut criterion));
+    let groups = [bench.kept(&mut criterion), bench.expiry(&mut criterion)];
     criterion.final_summary();
-    let written = serde_json::to_vec(&findings).unwrap_or_default();
+    let written = serde_json::to_vec(&groups).unwrap_or_default();
     if let Err(error) = std::fs::write(&bench.plan.findings, written) {
         panic!("{}: {error}", bench.plan.findings.display());
     }
@@ -96,14 +104,14 @@ struct Bench {
 
 impl Bench {
     /// One reader after the other, of a product that was read before.
-    fn kept(&self, criterion: &mut Criterion) -> Vec<Finding> {
+    fn kept(&self, criterion: &mut Criterion) -> Group {
         const GROUP: &str = "a kept product";
         let mut group = criterion.benchmark_group(GROUP);
-        let measure = |(name, path): &(String, PathBuf)| {
-            let app = self.start(path);
+        let measure = |Attempt { name, app }: &Attempt| {
+            let app = self.start(app);
             let url = app.at("/products/7");
             if let Err(failed) = self.try_once(&url) {
-                return Finding::none(GROUP, name, failed);
+                return Row::none(name, failed);
             }
             let mut times = Vec::new();
             self.catalogue.forget();
@@ -118,21 +126,21 @@ impl Bench {
                     })
                 });
             });
-            Finding::of(GROUP, name, times, self.catalogue.loads(), 1000)
+            Row::of(name, times, self.catalogue.loads(), 1000)
         };
-        self.plan.apps.iter().map(measure).collect()
+        self.group(GROUP, self.plan.attempts.iter().map(measure).collect())
     }
 
     /// A crowd that wants a deal which Redis has just forgotten.
-    fn expiry(&self, criterion: &mut Criterion) -> Vec<Finding> {
+    fn expiry(&self, criterion: &mut Criterion) -> Group {
         const GROUP: &str = "a crowd at an expiry";
         let mut group = criterion.benchmark_group(GROUP);
         group.sample_size(10);
-        let measure = |(name, path): &(String, PathBuf)| {
-            let app = self.start(path);
+        let measure = |Attempt { name, app }: &Attempt| {
+            let app = self.start(app);
             let url = app.at("/deals/7");
             if let Err(failed) = self.try_once(&url) {
-                return Finding::none(GROUP, name, failed);
+                return Row::none(name, failed);
             }
             let mut times = Vec::new();
             self.catalogue.forget();
@@ -151,9 +159,19 @@ impl Bench {
                     })
                 });
             });
-            Finding::of(GROUP, name, times, self.catalogue.loads(), CALLERS)
+            Row::of(name, times, self.catalogue.loads(), CALLERS)
         };
-        self.plan.apps.iter().map(measure).collect()
+        self.group(GROUP, self.plan.attempts.iter().map(measure).collect())
+    }
+
+    fn group(&self, name: &'static str, rows: Vec<Row>) -> Group {
+        let baseline = self.plan.attempts.first();
+        Group {
+            name,
+            baseline: baseline.map(|it| it.name.clone()).unwrap_or_default(),
+            counts: ["loads", "p99"],
+            rows,
+        }
     }
 
     fn start(&self, path: &std::path::Path) -> App {
@@ -199,31 +217,28 @@ impl Bench {
     }
 }
 
-impl Finding {
-    fn of(
-        group: &'static str,
-        app: &str,
-        mut times: Vec<Duration>,
-        loads: usize,
-        per: usize,
-    ) -> Self {
+impl Row {
+    /// How many of a round number of requests reached the catalogue, and what a hundredth of
+    /// them took at least.
+    fn of(name: &str, mut times: Vec<Duration>, loads: usize, per: usize) -> Self {
         times.sort_unstable();
         let p99 = times.get(times.len() * 99 / 100).copied();
+        let p99 = p99.unwrap_or_default().as_secs_f64() * 1000.0;
+        #[allow(clippy::cast_precision_loss, reason = "a benchmark counts thousands")]
+        let share = loads as f64 * per as f64 / times.len().max(1) as f64;
+        let digits = usize::from(share > 0.0 && share < 10.0);
         Self {
-            group,
-            app: app.to_owned(),
+            name: name.to_owned(),
             failed: None,
-            requests: times.len(),
-            loads,
-            per,
-            p99_ms: p99.unwrap_or_default().as_secs_f64() * 1000.0,
+            counts: vec![format!("{share:.digits$} of {per}"), format!("{p99:.1} ms")],
         }
     }
 
-    fn none(group: &'static str, app: &str, failed: String) -> Self {
+    fn none(name: &str, failed: String) -> Self {
         Self {
+            name: name.to_owned(),
             failed: Some(failed),
-            ..Self::of(group, app, Vec::new(), 0, 1)
+            counts: Vec::new(),
         }
     }
 }

@@ -1,0 +1,1 @@
+-- What the benchmark is held against: no index for it.
