@@ -92,6 +92,9 @@ pub(crate) struct Start {
     pub(crate) exercise: String,
     /// What is laid over its starter: complete but for the call, with a line that says `HERE`.
     pub(crate) unfinished: PathBuf,
+    /// What is asked, where the question of its `predict` would give the answer away.
+    #[serde(default)]
+    pub(crate) question: Option<String>,
     /// What the learner meets.
     pub(crate) story: String,
     /// What is missing below the line that says `HERE`.

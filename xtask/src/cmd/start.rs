@@ -238,7 +238,8 @@ impl Tour<'_> {
     }
 
     async fn guess(&self) -> anyhow::Result<Option<u64>> {
-        let question = self.predict.question.clone();
+        let question = self.start.question.as_ref();
+        let question = question.unwrap_or(&self.predict.question).clone();
         let asking = tokio::task::spawn_blocking(move || {
             let mut typed = BufReader::new(File::open("/dev/tty")?);
             predict::ask(&question, &mut typed)

@@ -1,0 +1,124 @@
+//! Exercise 5: idempotency keys.
+
+use sqlx::PgConnection;
+
+use crate::prelude::*;
+
+/// The route of payments.
+pub fn routes() -> Router<Shop> {
+    Router::new().route("/payments", post(pay))
+}
+
+/// What a client wants to pay.
+#[derive(Debug, Deserialize)]
+struct Payment {
+    order: String,
+    cents: i64,
+}
+
+/// Charges, once for each key of each caller, however often and to whomever it is sent.
+async fn pay(
+    State(shop): State<Shop>,
+    caller: Caller,
+    headers: HeaderMap,
+    Json(payment): Json<Payment>,
+) -> Result<Response, Fault> {
+    let key = key_of(&headers)?;
+    if payment.order.contains('\0') {
+        // The provider takes it and our table does not: a charge that is written down nowhere.
+        let why = "this cannot be stored";
+        return Err(Fault::Refused(StatusCode::UNPROCESSABLE_ENTITY, why));
+    }
+    let fingerprint = fingerprint_of(&payment);
+    let mut transaction = shop.pool.begin().await?;
+    // HERE all tries of one payment are in the same place, and none knows of the others.
+    let charge = Charge {
+        order: &payment.order,
+        cents: payment.cents,
+    };
+    let charged = shop.provider.charge(&charge, None).await?;
+    let insert = "INSERT INTO payments (user_id, order_name, cents, charge)
+                  VALUES ($1, $2, $3, $4) RETURNING id";
+    let id: i64 = sqlx::query_scalar(insert)
+        .bind(caller.user_id)
+        .bind(&payment.order)
+        .bind(payment.cents)
+        .bind(&charged)
+        .fetch_one(&mut *transaction)
+        .await?;
+    let answer = json!({
+        "id": id,
+        "order": payment.order,
+        "cents": payment.cents,
+        "charge": charged,
+    });
+    let answer = answer.to_string();
+    sqlx::query("UPDATE idempotency_keys SET answer = $3 WHERE user_id = $1 AND key = $2")
+        .bind(caller.user_id)
+        .bind(key)
+        .bind(&answer)
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(created(answer))
+}
+
+/// Makes the key the caller's own; once it is, gives the answer that the first try had. Whoever
+/// comes while that is under way waits here for its end: the primary key is the lock.
+async fn claim(
+    transaction: &mut PgConnection,
+    caller: Caller,
+    key: &str,
+    fingerprint: &str,
+) -> Result<Option<Response>, Fault> {
+    let insert = "INSERT INTO idempotency_keys (user_id, key, fingerprint) VALUES ($1, $2, $3)
+                  ON CONFLICT DO NOTHING";
+    let claimed = sqlx::query(insert)
+        .bind(caller.user_id)
+        .bind(key)
+        .bind(fingerprint)
+        .execute(&mut *transaction)
+        .await?;
+    if claimed.rows_affected() > 0 {
+        return Ok(None);
+    }
+    let select = "SELECT fingerprint, answer FROM idempotency_keys WHERE user_id = $1 AND key = $2";
+    let (first, answer): (String, Option<String>) = sqlx::query_as(select)
+        .bind(caller.user_id)
+        .bind(key)
+        .fetch_one(transaction)
+        .await?;
+    match answer {
+        _ if first != fingerprint => Err(Fault::Refused(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "this key was used for another payment",
+        )),
+        Some(answer) => Ok(Some(created(answer))),
+        None => Err(Fault::Refused(StatusCode::CONFLICT, "it is under way")),
+    }
+}
+
+fn key_of(headers: &HeaderMap) -> Result<&str, Fault> {
+    let key = headers.get("idempotency-key");
+    let key = key.and_then(|value| value.to_str().ok());
+    key.filter(|key| is_key(key)).ok_or(Fault::Refused(
+        StatusCode::BAD_REQUEST,
+        "say which payment this is: Idempotency-Key",
+    ))
+}
+
+/// What the document says of a key; an index does not hold a text of any length.
+fn is_key(text: &str) -> bool {
+    (1..=200).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn fingerprint_of(payment: &Payment) -> String {
+    let whole = json!([payment.order, payment.cents]).to_string();
+    let hash = Sha256::digest(whole.as_bytes());
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn created(answer: String) -> Response {
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    (StatusCode::CREATED, json, answer).into_response()
+}
