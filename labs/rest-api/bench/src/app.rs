@@ -17,8 +17,9 @@ impl App {
     pub(crate) async fn start(path: &Path, environment: &[(String, String)]) -> Self {
         let child = Command::new(path)
             .envs(environment.iter().cloned())
-            // Nobody pays here.
+            // Nobody pays here, or looks at pictures.
             .env("PROVIDER_URL", "http://127.0.0.1:1")
+            .env("IMAGES_URL", "http://127.0.0.1:1")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             // An exercise that is not written yet panics at each request.
