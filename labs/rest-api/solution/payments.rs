@@ -27,6 +27,11 @@ async fn pay(
     // END PROMPT
     // BEGIN SOLUTION
     let key = key_of(&headers)?;
+    if payment.order.contains('\0') {
+        // The provider takes it and our table does not: a charge that is written down nowhere.
+        let why = "this cannot be stored";
+        return Err(Fault::Refused(StatusCode::UNPROCESSABLE_ENTITY, why));
+    }
     let fingerprint = fingerprint_of(&payment);
     let mut transaction = shop.pool.begin().await?;
     // Waits for whoever has the same key under way, and then knows how it ended.
@@ -93,10 +98,15 @@ async fn pay(
 fn key_of(headers: &HeaderMap) -> Result<&str, Fault> {
     let key = headers.get("idempotency-key");
     let key = key.and_then(|value| value.to_str().ok());
-    key.filter(|key| !key.is_empty()).ok_or(Fault::Refused(
+    key.filter(|key| is_key(key)).ok_or(Fault::Refused(
         StatusCode::BAD_REQUEST,
         "say which payment this is: Idempotency-Key",
     ))
+}
+
+/// What the document says of a key; an index does not hold a text of any length.
+fn is_key(text: &str) -> bool {
+    (1..=200).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn fingerprint_of(payment: &Payment) -> String {

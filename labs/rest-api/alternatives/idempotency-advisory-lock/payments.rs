@@ -28,6 +28,11 @@ async fn pay(
     // END PROMPT
     // BEGIN SOLUTION
     let key = key_of(&headers)?;
+    if payment.order.contains('\0') {
+        // Nothing is charged that cannot be written down.
+        let why = "this cannot be stored";
+        return Err(Fault::Refused(StatusCode::UNPROCESSABLE_ENTITY, why));
+    }
     let fingerprint = fingerprint_of(&payment);
     let mut transaction = shop.pool.begin().await?;
     // Whoever has the same key under way is waited for.

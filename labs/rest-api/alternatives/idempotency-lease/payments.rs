@@ -31,6 +31,11 @@ async fn pay(
             ));
         }
     };
+    if payment.order.contains('\0') {
+        // Nothing is charged that cannot be written down.
+        let why = "this cannot be stored";
+        return Err(Fault::Refused(StatusCode::UNPROCESSABLE_ENTITY, why));
+    }
     let whole = json!(payment).to_string();
     let claim = "INSERT INTO idempotency_keys (user_id, key, fingerprint) VALUES ($1, $2, $3)
                  ON CONFLICT (user_id, key) DO UPDATE SET created_at = now()
