@@ -24,10 +24,13 @@ use crate::check::Check;
 use crate::output::Output;
 use crate::patience::{PATIENCE, Pause, timeout, timeout_in_pause};
 use crate::timeline::Timeline;
-use crate::{confine, finding};
+use crate::{confine, finding, stillness};
 
 /// What the first line on stdout begins with.
 const ANNOUNCEMENT: &str = "listening on http://";
+
+/// An app that has not come to rest by then never does: it spins.
+const LONGEST_UNREST: Duration = Duration::from_secs(1);
 
 /// One running instance of the learner's service.
 #[derive(Debug)]
@@ -153,14 +156,32 @@ impl App {
     }
 
     /// Lets the app come to rest, in its own measure of time: so many round trips, on no
-    /// timeline. What it answers without waiting for anybody has been answered by then. Who
-    /// waits for an answer meanwhile waits for the check: it costs nobody's patience.
+    /// timeline, and until none of its threads wants to run. What it answers without waiting
+    /// for anybody has been answered by then. Who waits for an answer meanwhile waits for the
+    /// check: it costs nobody's patience.
     pub async fn settle(&self, round_trips: usize) {
         let _pause = Pause::begin();
         for _ in 0..round_trips {
-            // Whatever the answer to `/` is, also that there is none.
-            let _ = timeout_in_pause(PATIENCE, self.client.get(&self.base).send()).await;
+            self.round_trip().await;
         }
+        let at_rest = async {
+            while !self.is_at_rest() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        if timeout_in_pause(LONGEST_UNREST, at_rest).await.is_ok() {
+            // What was said last goes where it is to be heard.
+            self.round_trip().await;
+        }
+    }
+
+    async fn round_trip(&self) {
+        // Whatever the answer to `/` is, also that there is none.
+        let _ = timeout_in_pause(PATIENCE, self.client.get(&self.base).send()).await;
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.lock().id().is_none_or(stillness::is_at_rest)
     }
 
     /// Sends a GET, and waits for its answer so long and no longer: for a check that says

@@ -13,6 +13,7 @@ mod output;
 pub mod patience;
 pub mod play;
 pub mod sql;
+mod stillness;
 pub mod timeline;
 pub mod upstream;
 pub mod wire;
