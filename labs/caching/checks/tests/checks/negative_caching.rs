@@ -206,6 +206,15 @@ async fn a_missing_code_hides_no_other_voucher(mut shop: Shop) {
             expect_voucher(&answer, voucher);
         }
     }
+    // And the other way round: the one that exists is asked for first.
+    let (missing, good) = (code(&mut shop), voucher(&mut shop));
+    let twin = missing.to_lowercase();
+    shop.catalogue.add_voucher(&twin, &good);
+    let answer = shop.app.get(&path(&twin)).await.expect_ok();
+    expect_voucher(&answer, &good);
+    let answer = shop.app.get(&path(&missing)).await;
+    let did = format!("GET of {twin}, which exists, then of {missing}, which does not");
+    expect(&answer, 404, &did, "it is another code");
 }
 
 /// Vouchers that exist are looked up far more often than those that do not: a cache that
