@@ -82,10 +82,15 @@ impl Held {
         self.released.try_recv() == Err(TryRecvError::Closed)
     }
 
-    pub(super) async fn stand_still(self, message: Message) {
+    /// Says whether it stood still at all: its hold may have been released before it came.
+    pub(super) async fn stand_still(mut self, message: Message) -> bool {
+        let held = !self.is_released();
         self.reached.send_replace(Some(message));
-        // Err: the hold was dropped, which is how it releases.
-        let _ = self.released.await;
+        if held {
+            // Err: the hold was dropped, which is how it releases.
+            let _ = self.released.await;
+        }
+        held
     }
 }
 

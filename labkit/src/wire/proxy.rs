@@ -220,8 +220,9 @@ async fn receive<P: Protocol>(
         for action in received.actions {
             match action {
                 Action::Hold(held) => {
-                    held.stand_still(received.message.clone()).await;
-                    shared.went_on(received.id, fault::HELD);
+                    if held.stand_still(received.message.clone()).await {
+                        shared.went_on(received.id, fault::HELD);
+                    }
                 }
                 Action::Step(steps) => {
                     fault::step(&steps, received.message.clone()).await;

@@ -56,8 +56,9 @@ impl Befalls {
             match (fault, &self.of) {
                 (ReplyFault::Drop, _) => return Fate::Lost,
                 (ReplyFault::Hold(held), Some((id, message))) => {
-                    held.stand_still(message.clone()).await;
-                    shared.went_on(*id, fault::REPLY_HELD);
+                    if held.stand_still(message.clone()).await {
+                        shared.went_on(*id, fault::REPLY_HELD);
+                    }
                 }
                 (ReplyFault::Hold(_), None) => {}
             }

@@ -61,6 +61,29 @@ async fn a_held_reply_belongs_to_a_command_that_was_done() {
 }
 
 #[tokio::test]
+async fn a_reply_whose_hold_was_dropped_before_it_came_passes_and_nobody_says_that_it_was_held() {
+    let server = Server::start().await;
+    let (wire, timeline) = server.wire().await;
+    let app = client(&wire).await;
+    let hold_reply = wire.hold_reply(Match::command("SET"));
+    let hold = wire.hold(Match::command("SET"));
+    let write = spawn(&app, set("k", "new"));
+    hold.reached().await.expect("the SET is held");
+    drop(hold_reply);
+    hold.release();
+    done(write).await.unwrap();
+    let notes: Vec<String> = timeline
+        .events()
+        .into_iter()
+        .filter_map(|event| event.note)
+        .collect();
+    let [note] = notes.as_slice() else {
+        panic!("{notes:?}");
+    };
+    assert!(note.starts_with("held by the check until "), "{note}");
+}
+
+#[tokio::test]
 async fn what_stands_before_a_held_message_in_the_same_packet_goes_on() {
     let server = Server::start().await;
     let (wire, _) = server.wire().await;
