@@ -18,6 +18,11 @@ const FORMAT_VERSION: u32 = 1;
 /// Marks the line of an unfinished file below which the call is missing.
 pub(crate) const HERE: &str = "HERE";
 
+/// Whether a line is so marked; `WHERE` is another word.
+pub(crate) fn says_here(line: &str) -> bool {
+    line.split_whitespace().any(|word| word == HERE)
+}
+
 /// A lab on disk.
 #[derive(Clone, Debug)]
 pub(crate) struct Lab {
@@ -154,7 +159,7 @@ impl Lab {
         let path = self.folder.join(&start.unfinished);
         let text =
             fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        let Some(here) = text.lines().find(|line| line.contains(HERE)) else {
+        let Some(here) = text.lines().find(|line| says_here(line)) else {
             bail!(Fault::new(
                 Whose::Lab,
                 format!("{} has no line that says {HERE}", path.display()),
@@ -382,4 +387,15 @@ pub(crate) fn shown_below(root: &Path, path: &Path) -> String {
         .unwrap_or(path)
         .display()
         .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::says_here;
+
+    #[test]
+    fn a_where_in_a_query_marks_no_line() {
+        assert!(says_here("    // HERE the product is known"));
+        assert!(!says_here("-- SELECT total FROM orders WHERE id = 1"));
+    }
 }

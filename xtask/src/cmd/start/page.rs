@@ -7,7 +7,7 @@ use labkit::timeline::Event;
 use owo_colors::OwoColorize as _;
 
 use super::Tour;
-use crate::lab::{HERE, Lab, Start};
+use crate::lab::{HERE, Lab, Start, says_here};
 use crate::report::style::Look;
 use crate::report::{CheckReport, ExerciseReport, Status, words};
 
@@ -45,7 +45,7 @@ pub(super) fn before(
     }
     let file = fs::read_to_string(&tour.file)
         .with_context(|| format!("reading {}", tour.file.display()))?;
-    let here = file.lines().position(|line| line.contains(HERE));
+    let here = file.lines().position(says_here);
     let here = here.context("the file says where")?;
     text += &format!("\n{}:{}\n\n", tour.shown, here + 1);
     for (number, line) in file
