@@ -141,7 +141,7 @@ pub(crate) fn app(
     let mut broken = files.refused.clone();
     let app = staged(checkout, lab, &mut files, &mut broken, Profile::Dev, notes)?;
     Ok(Built {
-        app: into_run(&app, run, "app")?,
+        app: app_into_run(&app, run)?,
         checks: judge.checks.clone(),
         prepare: judge.prepare.clone(),
         broken,
@@ -178,7 +178,7 @@ pub(crate) fn benchmark(
         let mut own = files.refused.clone();
         let app = staged(checkout, lab, &mut files, &mut own, Profile::Release, notes)?;
         attempts.push(Attempt {
-            app: into_run(&app, run, "app")?,
+            app: app_into_run(&app, run)?,
             exercise_files: files_into_run(&files, run)?,
         });
         broken.append(&mut own);
@@ -205,7 +205,7 @@ fn in_place(
     if output.errors.is_empty() {
         let judge = judge_of(lab, &output, run)?;
         return Ok(Built {
-            app: into_run(output.executable(&lab.name)?, run, "app")?,
+            app: app_into_run(output.executable(&lab.name)?, run)?,
             checks: judge.checks,
             prepare: judge.prepare,
             broken: BTreeMap::new(),
@@ -219,7 +219,7 @@ fn in_place(
     blame(lab, &output.errors, &mut files, &mut broken)?;
     let app = staged(checkout, lab, &mut files, &mut broken, Profile::Dev, notes)?;
     Ok(Built {
-        app: into_run(&app, run, "app")?,
+        app: app_into_run(&app, run)?,
         checks: judge.checks,
         prepare: judge.prepare,
         broken,
@@ -387,18 +387,54 @@ fn files_into_run(files: &Files, run: &Path) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-/// Out of cargo's reach: another build may replace the file while checks still start it.
-/// And where another user may run it, as the app does when we are root.
-///
-/// Another name for the file is enough, and copying 80 MB takes a tenth of a round: cargo
-/// removes a binary before the linker writes it, since some linkers write into the old one
-/// (rust-lang/cargo#8348), and those of a toolchain's own make a new file for a test.
+/// Copies a program to where cargo does not reach: another build may write the file anew while
+/// checks still start it. And where another user may run it, as the app does when we are root.
 fn into_run(binary: &Path, run: &Path, name: &str) -> anyhow::Result<PathBuf> {
-    static COPIES: AtomicUsize = AtomicUsize::new(0);
-    let copy = run.join(format!("{name}-{}", COPIES.fetch_add(1, Ordering::Relaxed)));
-    // Another file system, or one without links.
-    if fs::hard_link(binary, &copy).is_err() {
-        fs::copy(binary, &copy).with_context(|| format!("copying {}", binary.display()))?;
-    }
+    let copy = place(run, name);
+    fs::copy(binary, &copy).with_context(|| format!("copying {}", binary.display()))?;
     Ok(copy)
+}
+
+/// As [`into_run`], by another name for the same file, which costs nothing. Only for an app:
+/// cargo removes a program before it is linked again (rust-lang/cargo#8348), but not a test or
+/// a benchmark, and some linkers (mold) write into the old file.
+fn app_into_run(app: &Path, run: &Path) -> anyhow::Result<PathBuf> {
+    let link = place(run, "app");
+    match fs::hard_link(app, &link) {
+        Ok(()) => Ok(link),
+        // Another file system, or one without links.
+        Err(_) => into_run(app, run, "app"),
+    }
+}
+
+/// A name in the run folder that nothing else has.
+fn place(run: &Path, name: &str) -> PathBuf {
+    static PLACES: AtomicUsize = AtomicUsize::new(0);
+    run.join(format!("{name}-{}", PLACES.fetch_add(1, Ordering::Relaxed)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_judges_stays_as_it_is_when_a_linker_writes_into_the_old_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let checks = folder.path().join("checks");
+        fs::write(&checks, "first").expect("written");
+        let copy = into_run(&checks, folder.path(), "checks").expect("copied");
+        fs::write(&checks, "second").expect("written over");
+        assert_eq!(fs::read_to_string(copy).expect("still there"), "first");
+    }
+
+    #[test]
+    fn an_app_stays_as_it_is_when_cargo_removes_and_makes_it_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let app = folder.path().join("app");
+        fs::write(&app, "first").expect("written");
+        let link = app_into_run(&app, folder.path()).expect("linked");
+        fs::remove_file(&app).expect("removed");
+        fs::write(&app, "second").expect("made anew");
+        assert_eq!(fs::read_to_string(link).expect("still there"), "first");
+    }
 }
