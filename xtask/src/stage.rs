@@ -243,19 +243,22 @@ fn workspace_manifest(checkout: &Checkout, lab: &Lab) -> anyhow::Result<String> 
 
 /// A package that depends on all that the runner and the checks depend on. With it in the
 /// set, cargo gives every library the same features as in the main workspace, and finds it
-/// built already.
+/// built already. It depends on nothing more: that would not have been downloaded.
 fn features_manifest(checkout: &Checkout, lab: &Lab) -> anyhow::Result<String> {
     let root = &checkout.root;
     let mut all = Table::new();
+    // In the build of the checks, the last two of these are built with their tests.
     let beside = [
-        root.join("xtask/Cargo.toml"),
-        root.join("labkit/Cargo.toml"),
-        lab.folder.join("checks/Cargo.toml"),
+        (root.join("labkit/Cargo.toml"), false),
+        (root.join("xtask/Cargo.toml"), true),
+        (lab.folder.join("checks/Cargo.toml"), true),
     ];
-    for path in beside {
+    for (path, with_tests) in beside {
         let table = read_table(&path)?;
         merge(&mut all, &table, "dependencies");
-        merge(&mut all, &table, "dev-dependencies");
+        if with_tests {
+            merge(&mut all, &table, "dev-dependencies");
+        }
         if let Some(Value::Table(targets)) = table.get("target") {
             for target in targets.values().filter_map(Value::as_table) {
                 merge(&mut all, target, "dependencies");
