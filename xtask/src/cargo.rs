@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::checkout::Checkout;
 use crate::fault::{Fault, Whose};
-use crate::provider::Notes;
+use crate::provider::{Notes, RunFolder};
 
 /// A compile error, in rustc's own words.
 #[derive(Clone, Debug)]
@@ -88,7 +88,12 @@ pub(crate) fn build(
     arguments: &[String],
     notes: &dyn Notes,
 ) -> anyhow::Result<Output> {
-    let mut child = Command::new("cargo")
+    let mut command = Command::new("cargo");
+    if let Ok(run) = RunFolder::from_env() {
+        // rustc and the linker that are killed leave their temporary files: they go with the run.
+        command.env("TMPDIR", run.path());
+    }
+    let mut child = command
         .arg("build")
         .arg("--message-format=json")
         .arg("--target-dir")

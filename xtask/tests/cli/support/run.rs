@@ -258,10 +258,31 @@ pub(crate) fn settled(text: &str) -> String {
 
 /// No run folder and no process that worked in it, at the latest after the bar.
 pub(crate) fn nothing_is_left(place: &Path) {
-    wait_for("the run's folders and processes to go", ALL_GONE, || {
-        let folders = fs::read_dir(place).expect("our own folder").count();
-        (folders == 0 && mentioning(place).is_empty()).then_some(())
-    });
+    let began = Instant::now();
+    loop {
+        let mut left = folders_in(place);
+        left.extend(mentioning(place));
+        if left.is_empty() {
+            return;
+        }
+        assert!(
+            began.elapsed() < ALL_GONE,
+            "left behind:\n{}",
+            left.join("\n")
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// What lies in this folder, to two levels.
+fn folders_in(place: &Path) -> Vec<String> {
+    let below = |folder: &Path| {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect::<Vec<_>>()
+    };
+    let mut found = below(place);
+    found.extend(below(place).iter().flat_map(|folder| below(folder)));
+    found.iter().map(|it| it.display().to_string()).collect()
 }
 
 /// On Linux: the command lines that name this folder; all that a run starts does so, but for cargo,
