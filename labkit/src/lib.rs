@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod app;
 pub mod assignment;
+pub mod bench;
 pub mod check;
 mod confine;
 pub mod finding;

@@ -13,8 +13,9 @@ use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use labkit::bench::{Attempt, Group, PLAN, Plan, Row};
 use labkit::wire::Target;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::Command;
 
@@ -31,48 +32,6 @@ use crate::variant::Variant;
 /// What the learner's own code is called in the table.
 const YOURS: &str = "yours";
 const REFERENCE: &str = "reference";
-
-/// What the benchmark is told, in the variable `LABS_BENCH`.
-#[derive(Serialize)]
-struct Plan<'a> {
-    /// For each of the lab's services: what tells an app where it is.
-    environment: Vec<(String, String)>,
-    /// The same for whoever may do everything there, where an app may not.
-    administrator: Vec<(String, String)>,
-    /// What is compared: the baseline, the learner's, the reference.
-    attempts: Vec<Attempt<'a>>,
-    /// Where its findings go.
-    findings: &'a Path,
-}
-
-/// The exercise files of somebody, and the app that was built with them.
-#[derive(Serialize)]
-struct Attempt<'a> {
-    name: &'a str,
-    app: &'a Path,
-    exercise_files: &'a Path,
-}
-
-/// What the benchmark counted beside criterion's times: rows that are held against one of
-/// them. Criterion keeps their times under the same two names.
-#[derive(Clone, Debug, Deserialize)]
-struct Group {
-    name: String,
-    /// The name of the row that the others are held against.
-    baseline: String,
-    /// What was counted: the heads of its columns.
-    counts: Vec<String>,
-    rows: Vec<Row>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct Row {
-    name: String,
-    /// Why there is no figure.
-    failed: Option<String>,
-    /// In the order of the heads, as they are shown.
-    counts: Vec<String>,
-}
 
 /// A mean and its confidence interval, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -165,16 +124,16 @@ async fn measure(
         administrator: environment(pool, lease, Target::as_administrator)?,
         attempts: attempts
             .map(|(name, built)| Attempt {
-                name,
-                app: &built.app,
-                exercise_files: &built.exercise_files,
+                name: name.to_owned(),
+                app: built.app.clone(),
+                exercise_files: built.exercise_files.clone(),
             })
             .collect(),
-        findings: &path,
+        findings: path.clone(),
     };
     let mut child = Command::new(&built.program)
         .arg("--bench")
-        .env("LABS_BENCH", serde_json::to_string(&plan)?)
+        .env(PLAN, serde_json::to_string(&plan)?)
         .env("CRITERION_HOME", home)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -3,13 +3,13 @@
 use std::time::Instant;
 
 use criterion::Criterion;
+use labkit::bench::{App, Attempt, Group, Row};
 use reqwest::{Client, Url};
 use serde::Deserialize;
 use serde_json::Value;
 use sqlx::ConnectOptions as _;
 
-use crate::app::App;
-use crate::{Attempt, Bench, Group, Row, database};
+use crate::{Bench, database};
 
 /// What a page has, and what one may have at most.
 const LIMIT: usize = 20;
@@ -31,12 +31,16 @@ struct Products {
 
 impl Bench {
     /// A page of this number, in each of the attempts.
-    pub(crate) fn list(&self, criterion: &mut Criterion, name: &'static str, page: usize) -> Group {
+    pub(crate) fn list(&self, criterion: &mut Criterion, name: &str, page: usize) -> Group {
         let mut group = criterion.benchmark_group(name);
         let client = Client::builder().no_proxy().build();
         let client = client.unwrap_or_else(|error| panic!("no client: {error}"));
         let measure = |attempt: &Attempt| {
-            let app = App::start(&attempt.app, &self.plan.environment);
+            // Nobody pays here, or looks at pictures.
+            let nobody = ["PROVIDER_URL", "IMAGES_URL"]
+                .map(|it| (it.to_owned(), "http://127.0.0.1:1".to_owned()));
+            let environment = self.plan.environment.iter().cloned().chain(nobody);
+            let app = App::start(&attempt.app, environment);
             let app = self.runtime.block_on(app);
             // One that is not written yet answers with an error.
             let found = self.runtime.block_on(async {
@@ -67,14 +71,7 @@ impl Bench {
                 [statements, pages].map(|count| count.to_string()),
             )
         };
-        let rows = self.plan.attempts.iter().map(measure).collect();
-        let baseline = self.plan.attempts.first();
-        Group {
-            name,
-            baseline: baseline.map(|it| it.name.clone()).unwrap_or_default(),
-            counts: vec!["statements", "pages"],
-            rows,
-        }
+        self.plan.compare(name, ["statements", "pages"], measure)
     }
 
     /// The statements of one more request, and the pages that Postgres read for them.

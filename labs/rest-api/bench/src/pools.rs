@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use criterion::Criterion;
 use futures_util::future::join_all;
+use labkit::bench::{Group, Row};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
-use crate::{Bench, Group, Row, database};
+use crate::{Bench, database};
 
 /// How many want a connection in the same moment.
 const CALLERS: usize = 50;
@@ -49,9 +50,9 @@ impl Bench {
             Row::of(&name, [ms(at(50)), ms(at(99))])
         };
         Group {
-            name: GROUP,
+            name: GROUP.to_owned(),
             baseline: in_words(SIZES[0]),
-            counts: vec!["wait", "p99 wait"],
+            counts: vec!["wait".to_owned(), "p99 wait".to_owned()],
             rows: SIZES.into_iter().map(measure).collect(),
         }
     }

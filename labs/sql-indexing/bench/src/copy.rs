@@ -4,11 +4,12 @@ use std::path::Path;
 use std::str::FromStr as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use labkit::bench::{Attempt, value};
 use labkit::sql::statements;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
 
-use crate::{Attempt, Bench, value};
+use crate::Bench;
 
 /// A database with everybody's right of way to it.
 pub(crate) struct Copy<'b> {

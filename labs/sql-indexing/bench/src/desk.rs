@@ -3,13 +3,13 @@
 use std::time::Instant;
 
 use criterion::Criterion;
+use labkit::bench::{App, Attempt, Group, Row};
 use reqwest::{Client, RequestBuilder, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::app::App;
+use crate::Bench;
 use crate::copy::{Copy, must};
-use crate::{Attempt, Bench, Group, Row};
 
 /// What a page has; page 1,000 begins behind so many.
 const LIMIT: usize = 20;
@@ -67,13 +67,7 @@ impl Bench {
     }
 
     /// One request, in each of the attempts; what the first one does is called `baseline`.
-    fn asked(
-        &self,
-        criterion: &mut Criterion,
-        name: &'static str,
-        baseline: &str,
-        wish: Wish,
-    ) -> Group {
+    fn asked(&self, criterion: &mut Criterion, name: &str, baseline: &str, wish: Wish) -> Group {
         let mut group = criterion.benchmark_group(name);
         let measure = |(at, attempt): (usize, &Attempt)| {
             let name = match at {
@@ -84,7 +78,8 @@ impl Bench {
                 Ok(copy) => copy,
                 Err(why) => return Row::none(name, why),
             };
-            let app = self.runtime.block_on(App::start(&attempt.app, &copy.url));
+            let app = App::start(&attempt.app, [("DATABASE_URL", &copy.url)]);
+            let app = self.runtime.block_on(app);
             let client = Client::builder().no_proxy().build();
             let client = client.unwrap_or_else(|error| panic!("no client: {error}"));
             let desk = Desk { app, copy, client };
@@ -115,9 +110,9 @@ impl Bench {
             Row::of(name, [statements, pages].map(|count| count.to_string()))
         };
         Group {
-            name,
+            name: name.to_owned(),
             baseline: baseline.to_owned(),
-            counts: vec!["statements", "pages"],
+            counts: vec!["statements".to_owned(), "pages".to_owned()],
             rows: self.plan.attempts.iter().enumerate().map(measure).collect(),
         }
     }

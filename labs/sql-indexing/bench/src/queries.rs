@@ -3,12 +3,13 @@
 use std::time::Instant;
 
 use criterion::Criterion;
+use labkit::bench::{Attempt, Group, Row};
 use labkit::sql::statements;
 use sqlx::{AssertSqlSafe, PgConnection};
 
+use crate::Bench;
 use crate::copy::must;
 use crate::plan::Explained;
-use crate::{Attempt, Bench, Group, Row};
 
 /// One query, and what an exercise does for it.
 struct Query {
@@ -104,22 +105,9 @@ impl Bench {
                 let counts = [explained.pages(), explained.rows()];
                 Row::of(&attempt.name, counts.map(|count| count.to_string()))
             };
-            Group {
-                name: query.name,
-                baseline: self.baseline(),
-                counts: vec!["pages", "rows"],
-                rows: self.plan.attempts.iter().map(measure).collect(),
-            }
+            self.plan.compare(query.name, ["pages", "rows"], measure)
         };
         QUERIES.iter().map(measure).collect()
-    }
-
-    /// What the first of the attempts is called.
-    pub(crate) fn baseline(&self) -> String {
-        let first = self.plan.attempts.first();
-        first
-            .map(|attempt| attempt.name.clone())
-            .unwrap_or_default()
     }
 
     /// Has Postgres parse a query; what carries it out comes back.

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, SamplingMode};
+use labkit::bench::{Attempt, Group, Row};
 
+use crate::Bench;
 use crate::copy::{Copy, must};
 use crate::plan::Explained;
-use crate::{Attempt, Bench, Group, Row};
 
 /// All that an exercise makes an index with.
 const MIGRATIONS: [&str; 7] = [
@@ -79,9 +80,9 @@ impl Bench {
             Row::of(&name, [log, size].map(megabytes))
         };
         Group {
-            name: GROUP,
+            name: GROUP.to_owned(),
             baseline: baseline.name.clone(),
-            counts: vec!["log", "indexes"],
+            counts: vec!["log".to_owned(), "indexes".to_owned()],
             rows: tried.into_iter().map(measure).collect(),
         }
     }
