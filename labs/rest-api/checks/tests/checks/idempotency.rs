@@ -238,6 +238,28 @@ async fn a_failure_of_the_provider_is_not_kept(mut api: Api) {
     expect_once(&api, &wish, &did).await;
 }
 
+/// A card that was charged for what is written down nowhere is found by its owner, on the next
+/// statement of the bank. What can be refused is refused before the money moves.
+#[labkit::test]
+async fn what_cannot_be_written_down_is_not_charged(mut api: Api) {
+    let ann = api.person("Ann").await;
+    let plain = wish(&mut api, &ann);
+    let order = format!("{}\0", plain.order);
+    let bad = wish_of(&mut api, &ann, &order, plain.cents);
+    let reply = api.app.send(bad.call()).await;
+    let _ = reply.expect_one_of(&[400, 422], "Postgres keeps no text with a NUL in it");
+    let charges = api.provider.charges_for(&order);
+    if charges > 0 {
+        fail(
+            format!("POST {PAYMENTS} of an order whose name ends with a NUL"),
+            "it was refused, and the card was charged",
+            "no charge: the payment was refused",
+        );
+    }
+    paid(&api, api.app.send(plain.call()).await, &plain);
+    expect_once(&api, &plain, "POST /payments of a sound order after it").await;
+}
+
 /// Deployments, machines and memory kill instances: also between the charge and the row that
 /// says so. The client tries again, and meets another instance.
 #[labkit::test]
