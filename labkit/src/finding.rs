@@ -41,6 +41,22 @@ pub fn fail(did: impl Into<String>, saw: impl Into<String>, expected: impl Into<
     }))
 }
 
+/// The same, where the doc comment of the check does not say why this matters.
+#[track_caller]
+pub fn fail_because(
+    did: impl Into<String>,
+    saw: impl Into<String>,
+    expected: impl Into<String>,
+    why: impl Into<String>,
+) -> ! {
+    panic_any(Stop::Failed(Finding {
+        did: did.into(),
+        saw: saw.into(),
+        expected: expected.into(),
+        why: why.into(),
+    }))
+}
+
 /// Ends the check: a service that it needs cannot be had.
 pub fn unavailable(reason: impl Into<String>) -> ! {
     panic_any(Stop::Unavailable(reason.into()))

@@ -134,16 +134,21 @@ impl Inside {
         ended.join(" and ")
     }
 
-    /// Fails the check if there is a key that would stay for ever; `after` is what was said
-    /// last. Says what there is.
+    /// Fails the check if there is a key that would stay for ever; `after` is the message that
+    /// was sent last. Says what there is.
     pub async fn expect_expiries(&self, did: &str, after: Option<&str>) -> Vec<Entry> {
+        let when = after.map_or_else(|| "at the start".to_owned(), |it| format!("after `{it}`"));
+        self.expect_expiries_when(did, &when).await
+    }
+
+    /// The same, where no message says when.
+    pub async fn expect_expiries_when(&self, did: &str, when: &str) -> Vec<Entry> {
         let entries = self.entries().await;
         if let Some(entry) = entries.iter().find(|entry| entry.pttl == -1) {
             fail(
                 did,
                 format!(
-                    "after `{}` the key `{}` was there and had no expiry (PTTL -1)",
-                    after.unwrap_or("the start"),
+                    "{when} the key `{}` was there and had no expiry (PTTL -1)",
                     entry.key
                 ),
                 "at no moment a key that would stay if your service died right there",
@@ -188,7 +193,7 @@ impl Inside {
         for left in [10_000, 1_500] {
             let before = loads();
             let held = self.shorten_everything_to(left).await;
-            let did = format!("{did}, with {left} ms left of its life");
+            let did = format!("{did}, when {} of its life was left", seconds(left));
             if held.is_empty() {
                 let saw = self.holds_nothing().await;
                 fail(did, saw, "an entry that remembers what was found out");
@@ -203,9 +208,12 @@ impl Inside {
             {
                 let saw = match pttl {
                     -1 => format!("`{key}` never expires any more"),
-                    _ => format!("`{key}` lives another {}", seconds(*pttl)),
+                    _ => format!("afterwards `{key}` lives another {}", seconds(*pttl)),
                 };
-                let expected = format!("at most the {left} ms: the catalogue was not asked again");
+                let expected = format!(
+                    "at most the {} that were left: the catalogue was not asked again",
+                    seconds(left)
+                );
                 fail(did, saw, expected);
             }
         }

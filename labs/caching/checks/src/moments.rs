@@ -1,6 +1,6 @@
 //! A request that stands still at one of its messages, while something else happens.
 
-use labkit::finding::fail;
+use labkit::finding::fail_because;
 use labkit::wire::{Hold, Match, Step, Steps};
 
 use crate::Shop;
@@ -29,13 +29,17 @@ impl Shop {
         });
         let _ = answer.await.expect_ok();
         // What was not waited for is still held: it is not there, however quick it would be.
-        let kept = self.redis.expect_expiries(&did, Some("the answer")).await;
+        let when = "when the answer was out";
+        let kept = self.redis.expect_expiries_when(&did, when).await;
         if kept.is_empty() {
             let holds = self.redis.holds_nothing().await;
-            fail(
+            // Why value and expiry belong together is not what its author has to hear first.
+            fail_because(
                 did,
-                format!("{holds} when the answer was out"),
+                format!("{holds} {when}"),
                 "an entry, with an expiry from its first moment on",
+                "Nothing is kept yet whose expiry could be looked at, and so each read is paid \
+                 for by the catalogue.",
             );
         }
     }

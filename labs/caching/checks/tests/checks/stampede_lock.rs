@@ -274,10 +274,10 @@ async fn take_over(
         if tokens.contains(&lock.token) {
             let token = &lock.token;
             fail(
-                format!(
-                    "{gets}, with an empty Redis; {} such loads before",
-                    tokens.len()
-                ),
+                match tokens.len() {
+                    0 => format!("{gets}, with an empty Redis"),
+                    before => format!("{gets}, with an empty Redis, and {before} loads before"),
+                },
                 format!("two loads held a lock with the same token `{token}`"),
                 "a token that no other holder has: how else is a lock known to be one's own?",
             );
