@@ -30,7 +30,8 @@ pub(crate) enum Verb {
     Check(Check),
     /// Check after every save, and keep the finding on the screen
     Watch {
-        /// LAB or LAB/EXERCISE
+        /// For example caching or caching/cache-aside
+        #[arg(value_name = "LAB[/EXERCISE]")]
         target: String,
         /// Where services come from
         #[arg(long, value_enum, default_value_t)]
@@ -62,12 +63,14 @@ pub(crate) enum Verb {
     },
     /// Show one more hint for an exercise
     Hint {
-        /// LAB/EXERCISE
+        /// For example caching/cache-aside
+        #[arg(value_name = "LAB/EXERCISE")]
         exercise: String,
     },
     /// Show how the reference differs from your files, once your exercise passes
     Solution {
-        /// LAB/EXERCISE
+        /// For example caching/cache-aside
+        #[arg(value_name = "LAB/EXERCISE")]
         exercise: String,
         /// Look before it passes; this is recorded
         #[arg(long)]
@@ -75,7 +78,8 @@ pub(crate) enum Verb {
     },
     /// Put an exercise, or a whole lab, back to its start; a backup is kept
     Reset {
-        /// LAB or LAB/EXERCISE
+        /// For example caching or caching/cache-aside
+        #[arg(value_name = "LAB[/EXERCISE]")]
         target: String,
         /// Do not ask
         #[arg(long)]
@@ -129,7 +133,8 @@ pub(crate) enum Verb {
 /// Arguments of `check`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Check {
-    /// LAB or LAB/EXERCISE
+    /// For example caching or caching/cache-aside
+    #[arg(value_name = "LAB[/EXERCISE]")]
     pub(crate) target: String,
     /// Check the reference instead of your files
     #[arg(long, conflicts_with = "submission")]

@@ -61,7 +61,7 @@ pub(crate) fn ask(question: &str, typed: &mut impl BufRead) -> io::Result<Option
     let look = Look::of(&stdout);
     writeln!(stdout, "{}\n", textwrap::fill(question, look.width))?;
     for _ in 0..TRIES {
-        write!(stdout, "your guess (Enter: none)  ")?;
+        write!(stdout, "your guess (Enter skips)  ")?;
         stdout.flush()?;
         let mut line = String::new();
         typed.read_line(&mut line)?;

@@ -209,6 +209,7 @@ impl Progress {
                 title: exercise.title.clone(),
                 files: exercise.files.iter().map(|file| lab.shown(file)).collect(),
             }),
+            begins: lab.manifest.start.as_ref().map(|it| it.exercise.clone()),
         }
     }
 }

@@ -39,11 +39,13 @@ pub(crate) async fn start(
         None => {
             let mut labs = lab::all(&checkout.root)?.into_iter();
             let first = labs.find(|lab| lab.manifest.start.is_some());
-            first.ok_or_else(|| without(None))?
+            first.ok_or_else(|| {
+                Fault::new(Whose::Usage, "no lab here has a beginning", "cargo xtask")
+            })?
         }
     };
     let Some(start) = &lab.manifest.start else {
-        bail!(without(Some(&lab)));
+        bail!(without(&lab, &lab::all(&checkout.root)?));
     };
     let (exercise, file) = lab.begun_by(start)?;
     let predict = exercise.predict.as_ref().context("it has one")?;
@@ -69,22 +71,24 @@ pub(crate) async fn start(
         look: Look::of(&stdout),
         hushed: Arc::default(),
     };
-    tour.lay_out(&starter_of(&lab, file)?)?;
-    tour.lead(services).await
+    let laid_out = tour.lay_out(&starter_of(&lab, file)?)?;
+    tour.lead(services, laid_out).await
 }
 
-fn without(lab: Option<&Lab>) -> Fault {
-    let (what, hint) = match lab {
-        Some(lab) => (
-            format!("the lab `{}` has no beginning of its own", lab.name),
-            format!("cargo xtask next {}", lab.name),
+fn without(lab: &Lab, all: &[Lab]) -> Fault {
+    let with = all.iter().filter(|lab| lab.manifest.start.is_some());
+    let with: Vec<String> = with
+        .map(|lab| format!("`cargo xtask start {}`", lab.name))
+        .collect();
+    Fault::new(
+        Whose::Usage,
+        format!(
+            "the lab `{}` has no beginning of its own; these have: {}",
+            lab.name,
+            with.join(", ")
         ),
-        None => (
-            "no lab here has a beginning".to_owned(),
-            "cargo xtask".to_owned(),
-        ),
-    };
-    Fault::new(Whose::Usage, what, hint)
+        format!("cargo xtask next {}", lab.name),
+    )
 }
 
 struct Tour<'a> {
@@ -102,14 +106,14 @@ struct Tour<'a> {
 }
 
 impl Tour<'_> {
-    /// Puts the unfinished file where the untouched starter is.
-    fn lay_out(&self, starter: &str) -> anyhow::Result<()> {
+    /// Puts the unfinished file where the untouched starter is. False if it was there already.
+    fn lay_out(&self, starter: &str) -> anyhow::Result<bool> {
         let unfinished = self.lab.started(self.start, false)?;
         let same = |one: &str, other: &str| one.lines().eq(other.lines());
         let found = fs::read_to_string(&self.file)
             .with_context(|| format!("reading {}", self.file.display()))?;
         if same(&found, &unfinished) {
-            return Ok(());
+            return Ok(false);
         }
         if !same(&found, starter) {
             let target = format!("{}/{}", self.lab.name, self.exercise.id);
@@ -135,10 +139,11 @@ impl Tour<'_> {
             ));
         }
         fs::write(&self.file, unfinished)
-            .with_context(|| format!("writing {}", self.file.display()))
+            .with_context(|| format!("writing {}", self.file.display()))?;
+        Ok(true)
     }
 
-    async fn lead(&self, services: Choice) -> anyhow::Result<ExitCode> {
+    async fn lead(&self, services: Choice, laid_out: bool) -> anyhow::Result<ExitCode> {
         let plan = Plan {
             variant: Variant::Working,
             exercises: vec![self.exercise.id.clone()],
@@ -166,7 +171,7 @@ impl Tour<'_> {
         let first = self.round(building, &plan, &folder, &pool).await?;
         let ended = match self.measurement(&first) {
             Some(before) => {
-                self.say(&page::before(before, guess, self, look)?);
+                self.say(&page::before(before, guess, laid_out, self, look)?);
                 self.until_done(&mut files, &plan, &folder, &pool, before)
                     .await
             }

@@ -183,6 +183,8 @@ pub(crate) struct Outlook {
     pub(crate) hints: BTreeMap<String, (usize, usize)>,
     /// Where to go on once all that was checked passes; none where nothing is left.
     pub(crate) open: Option<Open>,
+    /// The exercise that `start` leads into, where the lab has a beginning.
+    pub(crate) begins: Option<String>,
 }
 
 /// An exercise that has not passed.
@@ -268,14 +270,13 @@ pub(crate) trait Reporter: Notes {
 
 /// An error on stderr: what happened, then what to do next.
 pub(crate) fn error(error: &anyhow::Error) {
-    let look = style::Look::of(&io::stderr());
-    terminal::say(&look.wrapped(&format!("error: {error:#}")));
+    terminal::say(&format!("error: {error:#}"));
     let hint = match error.downcast_ref::<Fault>() {
         Some(fault) => Some(fault.hint.as_str()),
         None => error.chain().find_map(hint_of_system),
     };
     if let Some(hint) = hint {
-        terminal::say(&look.wrapped(&format!("\nhint: {hint}")));
+        terminal::say(&format!("\nhint: {hint}"));
     }
 }
 

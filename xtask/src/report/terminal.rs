@@ -11,6 +11,9 @@ use super::style::Look;
 use super::{ExerciseReport, Open, Outlook, Report, Reporter, Status, finding, words};
 use crate::provider::Notes;
 
+/// What `start` is, beside the command.
+const BEGINNING: &str = "(a guess first, then one call)";
+
 /// Prints to stdout what is asked for, and to stderr what is going on.
 #[derive(Debug)]
 pub(crate) struct Terminal {
@@ -22,9 +25,10 @@ pub(crate) struct Terminal {
     spinner: ProgressBar,
 }
 
-/// A line on stderr, for outputs that have no live terminal.
+/// A line on stderr, or as many as a narrow terminal needs for it.
 pub(crate) fn say(text: &str) {
     // Nobody is left to tell when stderr is gone.
+    let text = Look::of(&io::stderr()).wrapped(text);
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
@@ -199,6 +203,7 @@ pub(crate) fn closing(
     for (label, command) in next(report, outlook, worked_on) {
         let aside = match (label, worked_on) {
             ("stuck", Some(exercise)) => hints_of(&exercise.id, outlook, look),
+            ("or", _) => format!("  {}", BEGINNING.style(look.quiet)),
             _ => String::new(),
         };
         text.push_str(&format!(
@@ -316,11 +321,15 @@ fn next(
     match open.as_ref().or(outlook.open.as_ref()) {
         Some(open) => {
             let (lab, id) = (&open.lab, &open.exercise);
-            vec![
+            let mut lines = vec![
                 ("read", format!("labs/{lab}/README.md, \"{}\"", open.title)),
                 ("edit", open.files.join(", ")),
                 ("next", format!("cargo xtask check {lab}/{id}")),
-            ]
+            ];
+            if *lab == report.lab && outlook.begins.as_ref() == Some(id) {
+                lines.push(("or", format!("cargo xtask start {lab}")));
+            }
+            lines
         }
         None => vec![("next", "cargo xtask".to_owned())],
     }

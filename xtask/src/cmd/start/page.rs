@@ -26,10 +26,12 @@ pub(super) fn opening(lab: &Lab, start: &Start, look: &Look) -> String {
     )
 }
 
-/// The guess, the number, and the place where the call is missing.
+/// The guess, the number, and the place where the call is missing. `laid_out` if the file was
+/// written just now.
 pub(super) fn before(
     check: &CheckReport,
     guess: Option<u64>,
+    laid_out: bool,
     tour: &Tour<'_>,
     look: &Look,
 ) -> anyhow::Result<String> {
@@ -61,13 +63,17 @@ pub(super) fn before(
             false => format!("{line}\n"),
         };
     }
+    let written = match laid_out {
+        true => {
+            "The file has just been written, as your colleague left it: if it is open in your \
+             editor, load it again."
+        }
+        false => "The file stands as your colleague left it.",
+    };
+    let ask = "Write this below the line, and save; Ctrl-C leaves the file as it is:";
     text += &format!(
         "\n{}\n\n{}\n\n",
-        paragraph(
-            "The file stands as your colleague left it. Open it, write this below the line, and \
-             save:",
-            look
-        ),
+        paragraph(&format!("{written} {ask}"), look),
         tour.start.call.style(look.command)
     );
     Ok(text)

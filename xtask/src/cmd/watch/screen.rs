@@ -37,6 +37,15 @@ pub(super) struct Model {
 }
 
 impl Model {
+    /// Watches something else: a verdict never stands beside another name than its own.
+    pub(super) fn turn_to(&mut self, target: String) {
+        if target != self.target {
+            self.report = None;
+            self.error = None;
+            self.target = target;
+        }
+    }
+
     /// The whole screen, a string for each of its rows.
     pub(super) fn rows(&mut self, columns: usize, rows: usize) -> Vec<String> {
         if columns == 0 || rows == 0 {
@@ -59,6 +68,10 @@ impl Model {
             Some(_) => KEYS_OF_A_PAGE,
             None if self.report.as_ref().is_some_and(|it| open(it).is_none()) => KEYS,
             None => KEYS_OF_AN_OPEN_ONE,
+        };
+        let keys = match self.wire {
+            true => keys.replace("w wire", "w less"),
+            false => keys.to_owned(),
         };
         screen.push(keys.style(look.quiet).to_string());
         let screen = screen.split_off(screen.len() - rows.min(screen.len()));
@@ -260,6 +273,23 @@ mod tests {
         report.exercises[0].compile_error =
             Some("error: expected `;`\n --> src/reads.rs:7\n".repeat(30));
         insta::assert_snapshot!("does_not_compile", screen(&mut broken, 80, 12));
+    }
+
+    #[test]
+    fn a_verdict_goes_with_its_exercise() {
+        let mut model = model(Status::Passed);
+        model.turn_to("shop/reads".to_owned());
+        assert!(screen(&mut model, 80, 12).contains("✓ shop/reads"));
+        model.turn_to("shop/writes".to_owned());
+        insta::assert_snapshot!("turned_to_another", screen(&mut model, 80, 6));
+    }
+
+    #[test]
+    fn the_wire_key_says_which_way_it_goes() {
+        let mut model = model(Status::Failed);
+        assert!(screen(&mut model, 40, 12).contains("w wire"));
+        model.wire = true;
+        assert!(screen(&mut model, 40, 12).contains("w less"));
     }
 
     #[test]

@@ -134,10 +134,10 @@ impl<'a> Watch<'a> {
         }
         self.stale = false;
         let ids = &self.plan.exercises;
-        self.model.target = match ids.as_slice() {
+        self.model.turn_to(match ids.as_slice() {
             [id] => format!("{}/{id}", self.shared.lab.name),
             _ => self.shared.lab.name.clone(),
-        };
+        });
         self.model.doing = "building".to_owned();
         let reporter = Live(self.news.clone());
         let round = round(
@@ -177,17 +177,24 @@ impl<'a> Watch<'a> {
             KeyCode::Char('w') => self.model.wire = !self.model.wire,
             KeyCode::Char('n') => self.next(),
             KeyCode::Esc => self.model.page = None,
-            KeyCode::Down | KeyCode::Char('j') => self.model.scroll += 1,
+            KeyCode::Down | KeyCode::Char('j') => self.scroll_by(1),
             KeyCode::Up | KeyCode::Char('k') => {
                 self.model.scroll = self.model.scroll.saturating_sub(1);
             }
-            KeyCode::PageDown | KeyCode::Char(' ') => self.model.scroll += self.page_length(),
+            KeyCode::PageDown | KeyCode::Char(' ') => self.scroll_by(self.page_length()),
             KeyCode::PageUp => {
                 self.model.scroll = self.model.scroll.saturating_sub(self.page_length());
             }
+            KeyCode::Home => self.model.scroll = 0,
+            // Drawing stops at the last line.
+            KeyCode::End => self.model.scroll = usize::MAX,
             _ => {}
         }
         None
+    }
+
+    fn scroll_by(&mut self, lines: usize) {
+        self.model.scroll = self.model.scroll.saturating_add(lines);
     }
 
     fn page_length(&self) -> usize {
