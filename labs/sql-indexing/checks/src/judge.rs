@@ -4,7 +4,7 @@ use labkit::finding::fail;
 
 use crate::database::Database;
 use crate::plan::{Node, Plan};
-use crate::question::Question;
+use crate::question::{Question, in_words};
 
 /// How a query was carried out, and after what.
 pub struct Judged {
@@ -17,10 +17,13 @@ impl Database {
     /// Has a query carried out and its plan kept; `did` says what was done before.
     pub async fn judge(&self, did: &str, question: &Question, arguments: &[&str]) -> Judged {
         let plan = self.explain(question, arguments).await;
-        let values = arguments.join(", ");
         Judged {
             plan,
-            did: format!("{did}; then asked {} ({values})", question.name),
+            did: format!(
+                "{did}; then asked {} with {}",
+                question.name,
+                in_words(arguments)
+            ),
         }
     }
 }

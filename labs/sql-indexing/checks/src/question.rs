@@ -133,21 +133,7 @@ impl Database {
         let different = (0..right.rows.len().max(theirs.rows.len()))
             .find(|at| theirs.rows.get(*at) != right.rows.get(*at));
         if let Some(at) = different {
-            fail(
-                did,
-                format!(
-                    "{} rows; row {} is {}",
-                    theirs.rows.len(),
-                    at + 1,
-                    row(&theirs, at)
-                ),
-                format!(
-                    "{} rows; row {} is {}",
-                    right.rows.len(),
-                    at + 1,
-                    row(&right, at)
-                ),
-            );
+            fail(did, shown(&theirs, at), shown(&right, at));
         }
     }
 
@@ -205,7 +191,7 @@ fn refused(question: &Question, arguments: &[&str], refusal: &Refusal) -> ! {
     }
 }
 
-fn in_words(arguments: &[&str]) -> String {
+pub(crate) fn in_words(arguments: &[&str]) -> String {
     match arguments.is_empty() {
         true => "no parameters".to_owned(),
         false => {
@@ -216,10 +202,17 @@ fn in_words(arguments: &[&str]) -> String {
     }
 }
 
-fn row(rows: &Rows, at: usize) -> String {
-    let Some(row) = rows.rows.get(at) else {
-        return "not there".to_owned();
-    };
-    let values = row.iter().map(|value| value.as_deref().unwrap_or("NULL"));
-    format!("({})", values.collect::<Vec<_>>().join(", "))
+/// How many rows there are, and the one at this place.
+fn shown(rows: &Rows, at: usize) -> String {
+    let row = rows.rows.get(at).map(|row| {
+        let values = row.iter().map(|value| value.as_deref().unwrap_or("NULL"));
+        format!("({})", values.collect::<Vec<_>>().join(", "))
+    });
+    match (rows.rows.len(), row) {
+        (0, _) => "no rows".to_owned(),
+        (1, None) => "1 row".to_owned(),
+        (1, Some(row)) => format!("1 row: {row}"),
+        (many, None) => format!("{many} rows"),
+        (many, Some(row)) => format!("{many} rows; row {} is {row}", at + 1),
+    }
 }

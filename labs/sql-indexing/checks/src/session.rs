@@ -38,7 +38,7 @@ pub struct Rows {
 pub struct Refusal {
     /// The SQLSTATE.
     pub code: String,
-    /// The server's words.
+    /// The server's words, with what it says in detail.
     pub message: String,
     /// The character of the statement that it points at; the first is 1.
     pub position: Option<usize>,
@@ -144,7 +144,10 @@ fn refusal(error: &sqlx::Error) -> Refusal {
     }
     Refusal {
         code: said.code().to_owned(),
-        message: said.message().to_owned(),
+        message: match said.detail() {
+            Some(detail) => format!("{}: {detail}", said.message()),
+            None => said.message().to_owned(),
+        },
         position: match said.position() {
             Some(PgErrorPosition::Original(at)) => Some(at),
             _ => None,

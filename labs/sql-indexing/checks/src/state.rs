@@ -171,6 +171,15 @@ impl Database {
                 expected,
             );
         }
+        let made = now.indexes.iter();
+        let mut made = made.filter(|it| before.indexes.iter().all(|old| old.name != it.name));
+        if let Some(index) = made.find(|index| !index.is_on("orders")) {
+            fail(
+                did,
+                format!("a new index on another table: {}", index.definition),
+                "indexes on orders, and on no other table",
+            );
+        }
         for old in &before.indexes {
             let kept = now.indexes.iter().any(|index| index.name == old.name);
             if !kept {

@@ -84,10 +84,24 @@ async fn a_day_costs_at_most_40_pages(mut database: Database) {
 async fn an_address_finds_its_orders_however_it_was_typed(mut database: Database) {
     let _ = database.deploy(FILE).await;
     let query = database.question(EMAIL, "text");
+    // Side by side, wherever there is room: the first and the last by their numbers, and the
+    // other way round by their times.
+    let mut owner = database.owner().await;
+    owner
+        .must(
+            "INSERT INTO orders (id, ref, customer_id, status, created_at, total_cents, email, ship_to)
+             VALUES (-1, 'first', 7, 'new', '2026-11-20 12:00+00', 100, 'noah_1@example.org', 'here'),
+                    (900000, 'last', 7, 'new', '2025-01-01 12:00+00', 100, 'noah_1@example.org', 'here')",
+        )
+        .await;
     for known in [
         "Noah_1@EXAMPLE.org",
         "noah-1@example.org",
         "nobody@example.org",
+        // Signs that mean something to LIKE, and one that is easily lost.
+        "noah%@example.org",
+        "noah\\_1@example.org",
+        "noah_1@example.org ",
     ] {
         database.expect_answer(&query, &[known], RIGHT_EMAIL).await;
     }
