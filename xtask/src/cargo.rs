@@ -189,7 +189,9 @@ fn tell(stderr: impl std::io::BufRead, notes: &dyn Notes) -> String {
             notes.progress(&format!("building: crate {compiled}, {name}"));
             // An edit compiles two or three crates; more is the wait that wants a word.
             if compiled == 8 {
-                notes.note("cargo compiles the libraries; the first build takes a minute or two");
+                notes.note(
+                    "cargo compiles the libraries; the first build takes two to three minutes",
+                );
             }
         } else if line.contains("Blocking waiting") {
             notes.progress("waiting for another cargo to finish");

@@ -43,7 +43,7 @@ pub(crate) async fn check(checkout: &Checkout, options: &Check) -> anyhow::Resul
     };
     let folder = RunFolder::from_env()?;
     reporter.progress(&format!(
-        "building {}; the first build takes a minute or two",
+        "building {}; the first build takes two to three minutes",
         lab.name
     ));
     let mut report = run::run(checkout, &lab, &plan, &folder, Arc::clone(&reporter)).await?;

@@ -167,7 +167,7 @@ impl Tour<'_> {
         predict::keep(self.checkout, self.lab, self.exercise, guess, true);
         self.hushed.terminal();
         self.hushed
-            .progress("building; the first time it takes a minute or two");
+            .progress("building; the first time it takes two to three minutes");
         let first = self.round(building, &plan, &folder, &pool).await?;
         let ended = match self.measurement(&first) {
             Some(before) => {
