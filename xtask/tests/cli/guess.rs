@@ -119,6 +119,19 @@ fn a_first_win_is_proved() {
 }
 
 #[test]
+fn a_first_check_names_the_beginning_and_one_that_was_begun_does_not() {
+    let lab = with_a_beginning("begun");
+    let beginning = format!("cargo xtask start {}", lab.name);
+    let ended = Run::new(&["check", &lab.name]).end();
+    assert_eq!(ended.code, 1, "{ended:?}");
+    ended.says(&format!("or {beginning} (a guess first, then one call)"));
+    lab.write("src/greeting.rs", UNFINISHED);
+    let ended = Run::new(&["check", &lab.name]).end();
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(!ended.out.contains(&beginning), "{}", ended.out);
+}
+
+#[test]
 fn off_a_terminal_nobody_is_asked() {
     let lab = with_a_beginning("unasked");
     lab.solve();
