@@ -29,6 +29,8 @@ pub(crate) struct Output {
     pub(crate) executables: Vec<(String, PathBuf)>,
     /// Errors; none after a success.
     pub(crate) errors: Vec<Diagnostic>,
+    /// What stopped the build and points at no file: a linker's words, a full disk.
+    elsewhere: Vec<String>,
 }
 
 impl Output {
@@ -123,9 +125,10 @@ pub(crate) fn build(
     let output = output?;
     let status = child.wait().context("waiting for cargo")?;
     if !status.success() && output.errors.is_empty() {
+        let words = [output.elsewhere.concat(), last_words].join("\n");
         bail!(Fault::new(
             Whose::Machine,
-            format!("cargo could not build:\n{}", last_words.trim_end()),
+            format!("cargo could not build:\n{}", words.trim()),
             "`cargo xtask doctor` looks at the toolchain, the disk and the services"
         ));
     }
@@ -136,6 +139,7 @@ fn read(stdout: impl std::io::BufRead) -> anyhow::Result<Output> {
     let mut output = Output {
         executables: Vec::new(),
         errors: Vec::new(),
+        elsewhere: Vec::new(),
     };
     for line in stdout.lines() {
         let line = line.context("reading from cargo")?;
@@ -147,12 +151,11 @@ fn read(stdout: impl std::io::BufRead) -> anyhow::Result<Output> {
             Message::Diagnostic { message } if message.level == "error" => {
                 let mut files = BTreeSet::new();
                 collect_files(&message, &mut files);
-                // "aborting due to 2 previous errors" points nowhere and adds nothing.
-                if !files.is_empty() {
-                    output.errors.push(Diagnostic {
-                        rendered: message.rendered.unwrap_or_default(),
-                        files,
-                    });
+                let rendered = message.rendered.unwrap_or_default();
+                match files.is_empty() {
+                    false => output.errors.push(Diagnostic { rendered, files }),
+                    // "aborting due to 2 previous errors" is among them, and adds nothing.
+                    true => output.elsewhere.push(rendered),
                 }
             }
             Message::Artifact {
@@ -220,5 +223,14 @@ mod tests {
         let output = read(line.replace('\n', "").as_bytes()).unwrap();
         let file = Path::new("labs/caching/src/cache_aside.rs");
         assert!(output.errors[0].files.contains(file), "{output:?}");
+    }
+
+    #[test]
+    fn what_points_at_no_file_is_kept_in_its_own_words() {
+        let line = r#"{"reason":"compiler-message","message":{"level":"error",
+            "rendered":"error: linking with `cc` failed","children":[],"spans":[]}}"#;
+        let output = read(line.replace('\n', "").as_bytes()).unwrap();
+        assert!(output.errors.is_empty(), "{output:?}");
+        assert_eq!(output.elsewhere, ["error: linking with `cc` failed"]);
     }
 }
