@@ -87,11 +87,16 @@ impl Inside {
         Snapshot(snapshot)
     }
 
-    /// Waits until a session of this database waits for what another one has locked.
-    pub async fn somebody_waits(&self) {
+    /// How many sessions of this database wait for what another one has locked.
+    pub(crate) async fn blocked(&self) -> usize {
         let blocked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
                        AND cardinality(pg_blocking_pids(pid)) > 0";
-        while self.number(blocked).await == 0 {
+        usize::try_from(self.number(blocked).await).unwrap_or_default()
+    }
+
+    /// Waits until a session of this database waits for what another one has locked.
+    pub async fn somebody_waits(&self) {
+        while self.blocked().await == 0 {
             tokio::time::sleep(MOMENT).await;
         }
     }

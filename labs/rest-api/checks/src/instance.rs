@@ -185,6 +185,12 @@ impl Instance {
         ending
     }
 
+    /// Statements that Postgres has not answered.
+    pub(crate) fn unanswered(&self) -> usize {
+        let messages = self.db.messages();
+        messages.iter().filter(|one| one.reply.is_none()).count()
+    }
+
     async fn no_answer(&self, call: &Call) -> ! {
         // Fails by itself, with its last words, where the service has ended.
         let _ = self.app.get_within("/health", PATIENCE).await;

@@ -34,6 +34,9 @@ use labkit::timeline::Mark;
 use labkit::{Check, Fixture};
 use rand::rngs::StdRng;
 
+/// How often instances are given time to go on; one that asks again and again goes on for ever.
+const LONGEST_WAY: usize = 50;
+
 /// One shop: a database, and an instance of the learner's service, every connection of which
 /// is recorded.
 pub struct Api {
@@ -86,6 +89,19 @@ impl Api {
     /// A second instance of the service, as production runs many.
     pub async fn second_app(&self) -> Instance {
         self.another_app("app 2", &[]).await
+    }
+
+    /// Lets both instances go as far as they can: until each of their statements is answered
+    /// or waits for what another session has locked. What they ask on a new connection is
+    /// seen when it is open.
+    pub async fn go_as_far_as_they_can(&self, other: &Instance) {
+        for _ in 0..LONGEST_WAY {
+            tokio::join!(self.app.app.settle(20), other.app.settle(20));
+            let asked = self.app.unanswered() + other.unanswered();
+            if asked <= self.inside.blocked().await {
+                return;
+            }
+        }
     }
 
     /// One more instance, by its name, whose environment may differ from the first one's.

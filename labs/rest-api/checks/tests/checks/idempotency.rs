@@ -136,7 +136,7 @@ async fn a_key_is_good_for_its_owner_only(mut api: Api) {
 #[labkit::test]
 async fn twenty_tries_over_two_instances_charge_once(mut api: Api) {
     let ann = api.person("Ann").await;
-    let other = api.second_app().await;
+    let other = at_work(&mut api, &ann).await;
     let wish = wish(&mut api, &ann);
     let gate = api.provider.door.gate("POST", CHARGES);
     let mut crowd = InFlight::of(join_all((0..RETRIES).map(|n| {
@@ -145,8 +145,7 @@ async fn twenty_tries_over_two_instances_charge_once(mut api: Api) {
     })));
     until_charging(&mut crowd, &gate).await;
     // Whoever does not wait for the first one is on its way to the provider.
-    let come_in = async { tokio::join!(api.app.app.settle(20), other.app.settle(20)) };
-    crowd.during(come_in).await;
+    crowd.during(api.go_as_far_as_they_can(&other)).await;
     gate.open();
     let replies = crowd.answer().await;
     let charges = api.provider.charges_for(&wish.order);
@@ -184,15 +183,14 @@ async fn twenty_tries_over_two_instances_charge_once(mut api: Api) {
 #[labkit::test]
 async fn another_body_meanwhile_is_not_charged(mut api: Api) {
     let ann = api.person("Ann").await;
-    let other = api.second_app().await;
+    let other = at_work(&mut api, &ann).await;
     let wish = wish(&mut api, &ann);
     let dearer = json!({ "order": wish.order, "cents": wish.cents + 1 });
     let gate = api.provider.door.gate("POST", CHARGES);
     let both = async { tokio::join!(api.app.send(wish.call()), other.send(wish.with(&dearer))) };
     let mut both = InFlight::of(both);
     until_charging(&mut both, &gate).await;
-    let come_in = async { tokio::join!(api.app.app.settle(20), other.app.settle(20)) };
-    both.during(come_in).await;
+    both.during(api.go_as_far_as_they_can(&other)).await;
     gate.open();
     let (one, two) = both.answer().await;
     let mut statuses = [one.status, two.status];
@@ -458,6 +456,15 @@ async fn until_paid(api: &Api, app: &Instance, wish: &Wish, did: &str) {
             "201: what was begun by somebody who is gone can be finished",
         ),
     }
+}
+
+/// A second instance that has paid once: it need not open its first connection in the middle
+/// of what it is watched at.
+async fn at_work(api: &mut Api, ann: &Person) -> Instance {
+    let other = api.second_app().await;
+    let first = wish(api, ann);
+    paid(api, other.send(first.call()).await, &first);
+    other
 }
 
 /// Waits until a charge is parked at the gate.
