@@ -10,6 +10,7 @@ use redis::{AsyncConnectionConfig, ConnectionAddr, IntoConnectionInfo as _, Redi
 /// A connection of the check's own, past the wire.
 pub struct Inside {
     connection: MultiplexedConnection,
+    database: u32,
 }
 
 /// One key that Redis holds.
@@ -46,7 +47,10 @@ impl Inside {
         let connection = connect(target).await.unwrap_or_else(|error| {
             finding::unavailable(format!("no connection to Redis: {error}"))
         });
-        Self { connection }
+        Self {
+            connection,
+            database: target.redis_database(),
+        }
     }
 
     /// Every key, found by SCAN: how a learner names them is theirs to decide.
@@ -157,7 +161,8 @@ impl Inside {
         entries
     }
 
-    /// Says that there is no key, or that there are some where no reader looks.
+    /// Says, after a look that found no key, where they are: nowhere, in a database where no
+    /// reader looks, or here by now.
     pub async fn holds_nothing(&self) -> String {
         let keyspace: String = self.ask(redis::cmd("INFO").arg("keyspace")).await;
         let elsewhere = keyspace.lines().find_map(|line| {
@@ -166,9 +171,13 @@ impl Inside {
         });
         match elsewhere {
             None => "Redis holds no key at all".to_owned(),
+            Some((database, _)) if database == self.database.to_string() => {
+                "Redis held no key yet; one came a moment later".to_owned()
+            }
             Some((database, keys)) => format!(
                 "Redis holds nothing in the database that REDIS_URL names; database {database} \
-                 holds {keys} keys"
+                 holds {keys} key{}",
+                if keys == "1" { "" } else { "s" }
             ),
         }
     }

@@ -36,7 +36,7 @@ impl Shop {
             // Why value and expiry belong together is not what its author has to hear first.
             fail_because(
                 did,
-                format!("{holds} {when}"),
+                format!("{when}, {holds}"),
                 "an entry, with an expiry from its first moment on",
                 "Nothing is kept yet whose expiry could be looked at, and so each read is paid \
                  for by the catalogue.",

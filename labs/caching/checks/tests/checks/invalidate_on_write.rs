@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use caching_checks::{Price, Shop};
+use caching_checks::{InFlight, Price, Shop, Storefront};
 use labkit::answer::Answer;
 use labkit::finding::fail;
+use labkit::upstream::Gate;
 use labkit::wire::Match;
 use rand::RngExt as _;
 
@@ -74,15 +75,10 @@ async fn a_change_is_not_done_before_the_old_price_is_gone(mut shop: Shop) {
     let path = path(id);
     let storefront = shop.storefront().await;
     storefront.price(id).await;
-    let committed = shop.catalogue.door.gate_reply("PUT", &path);
     let mut change = shop.app.begin_put(&path, &new);
-    match change.until(committed.parked(1)).await {
-        Some(Ok(())) => {}
-        _ => never_committed(&path),
-    }
+    let committed = until_committed(&shop, &mut change, &path, &storefront, id).await;
     let mut steps = shop.app.steps();
     committed.open();
-    let mut last = "all it may have to say to Redis".to_owned();
     let answer = steps
         .walk(change, async |_| {
             storefront.price(id).await;
@@ -93,15 +89,18 @@ async fn a_change_is_not_done_before_the_old_price_is_gone(mut shop: Shop) {
     // What it did not wait for is held until here.
     let shown = storefront.price(id).await;
     if shown != new {
-        if let Some(message) = steps.unawaited() {
-            last = format!("its `{message}`");
-        }
+        let unawaited = steps.unawaited().map_or_else(String::new, |message| {
+            format!(" while its `{message}` was still on the way")
+        });
         answer.point("the old price is still there");
         fail(
-            format!("PUT {path}, with each message to Redis after the commit held in turn"),
             format!(
-                "it answered {answer} while {last} was still on the way; \
-                 the storefront shows {} cents",
+                "a visitor, PUT {path}, a visitor just before the commit; then each message to \
+                 Redis held in turn"
+            ),
+            format!(
+                "it answered {answer}{unawaited}, and the old price is still there: the \
+                 storefront shows {} cents",
                 shown.cents
             ),
             format!("no answer before every visitor sees {}", new.cents),
@@ -118,12 +117,8 @@ async fn a_change_that_redis_never_heard_of_is_not_called_done(mut shop: Shop) {
     let path = path(id);
     let storefront = shop.storefront().await;
     storefront.price(id).await;
-    let committed = shop.catalogue.door.gate_reply("PUT", &path);
     let mut change = shop.app.begin_put(&path, &new);
-    match change.until(committed.parked(1)).await {
-        Some(Ok(())) => {}
-        _ => never_committed(&path),
-    }
+    let committed = until_committed(&shop, &mut change, &path, &storefront, id).await;
     shop.app.redis.cut(Match::any());
     committed.open();
     let answer = change.answer().await;
@@ -131,7 +126,10 @@ async fn a_change_that_redis_never_heard_of_is_not_called_done(mut shop: Shop) {
     if is_success(&answer) && shown != new {
         answer.point("the old price is still there");
         fail(
-            format!("PUT {path}, and cut the connection to Redis right after the commit"),
+            format!(
+                "a visitor, PUT {path}, a visitor just before the commit; the connection to Redis \
+                 cut right after it"
+            ),
             format!(
                 "it answered {answer}; the storefront still shows {} cents",
                 shown.cents
@@ -295,6 +293,29 @@ fn expect_committed(shop: &Shop, id: u64, new: Price) {
             ),
             format!("{} cents in the catalogue", new.cents),
         );
+    }
+}
+
+/// Lets a change go until the catalogue has made it, with a visitor just before: whatever the
+/// service told Redis until then, the old price is there.
+async fn until_committed(
+    shop: &Shop,
+    change: &mut InFlight<'_>,
+    path: &str,
+    storefront: &Storefront,
+    id: u64,
+) -> Gate {
+    let door = &shop.catalogue.door;
+    let (comes, committed) = (door.gate("PUT", path), door.gate_reply("PUT", path));
+    match change.until(comes.parked(1)).await {
+        Some(Ok(())) => {}
+        _ => never_committed(path),
+    }
+    change.during(storefront.price(id)).await;
+    comes.open();
+    match change.until(committed.parked(1)).await {
+        Some(Ok(())) => committed,
+        _ => never_committed(path),
     }
 }
 

@@ -1,8 +1,9 @@
 //! Exercise 3: what does not exist is asked for once.
 
-use caching_checks::{Instance, Shop, Voucher};
+use caching_checks::{InFlight, Instance, Shop, Voucher};
 use labkit::answer::Answer;
 use labkit::finding::fail;
+use labkit::upstream::Gate;
 use labkit::wire::Match;
 use rand::RngExt as _;
 
@@ -83,29 +84,80 @@ async fn a_created_voucher_is_found_at_once(mut shop: Shop) {
 async fn a_lookup_during_the_creation_does_not_hide_the_voucher(mut shop: Shop) {
     let (code, voucher) = (code(&mut shop), voucher(&mut shop));
     let path = path(&code);
+    let other = shop.second_app().await;
     shop.app.get(&path).await;
-    let gate = shop.catalogue.door.gate("PUT", &path);
-    let mut creation = shop.app.begin_put(&path, &voucher);
-    match creation.until(gate.parked(1)).await {
-        Some(Ok(())) => {}
-        _ => fail(
-            format!("PUT {path}"),
-            "nothing has arrived at the catalogue",
-            format!("PUT {path} at the catalogue: it owns the vouchers"),
-        ),
+    let mut creation = other.begin_put(&path, &voucher);
+    let committed = until_committed(&shop, &mut creation, &path).await;
+    let mut steps = other.steps();
+    committed.open();
+    let _ = steps.walk(creation, async |_| {}).await.expect_ok();
+    // What the instance did not wait for is held until the other one has looked.
+    let looks = [shop.app.get(&path).await, {
+        drop(steps);
+        other.get(&path).await
+    }];
+    for answer in looks {
+        if answer.status != 200 {
+            answer.point("it has been created");
+            fail(
+                format!("GET {path}; PUT {path}, held before the commit; GET; the commit; GET"),
+                format!("created and committed, and still {answer}"),
+                "200 with the voucher: the last lookup came after the answer to the PUT",
+            );
+        }
     }
-    creation.during(shop.app.get(&path)).await;
-    gate.open();
-    let _ = creation.answer().await.expect_ok();
+}
+
+/// The admin who reads "created" mails the code to a customer. Redis can fail just before that:
+/// then nobody may be told that it can be used.
+#[labkit::test]
+async fn a_creation_that_redis_never_heard_of_is_not_called_done(mut shop: Shop) {
+    let (code, voucher) = (code(&mut shop), voucher(&mut shop));
+    let path = path(&code);
+    let other = shop.second_app().await;
+    shop.app.get(&path).await;
+    let mut creation = other.begin_put(&path, &voucher);
+    let committed = until_committed(&shop, &mut creation, &path).await;
+    other.redis.cut(Match::any());
+    committed.open();
+    let created = creation.answer().await;
     let answer = shop.app.get(&path).await;
-    if answer.status != 200 {
-        answer.point("it has been created");
+    if created.status < 300 && answer.status != 200 {
+        created.point("nobody finds it");
         fail(
-            format!("GET {path}; PUT {path}, held before the commit; GET; the commit; GET"),
-            format!("created and committed, and still {answer}"),
-            "200 with the voucher: the last lookup came after the answer to the PUT",
+            format!(
+                "GET {path}; PUT {path}, with a GET just before the commit and the connection to \
+                 Redis cut right after it; GET {path}"
+            ),
+            format!("the PUT was answered {created}, the last GET {answer}"),
+            "either the voucher on the next lookup, or an answer to the PUT that is no success",
         );
     }
+}
+
+/// Lets a creation go until the catalogue has made it, with a lookup on the first instance just
+/// before: whatever was told to Redis until then, the absence is there again.
+async fn until_committed(shop: &Shop, creation: &mut InFlight<'_>, path: &str) -> Gate {
+    let door = &shop.catalogue.door;
+    let (comes, committed) = (door.gate("PUT", path), door.gate_reply("PUT", path));
+    match creation.until(comes.parked(1)).await {
+        Some(Ok(())) => {}
+        _ => never_committed(path),
+    }
+    creation.during(shop.app.get(path)).await;
+    comes.open();
+    match creation.until(committed.parked(1)).await {
+        Some(Ok(())) => committed,
+        _ => never_committed(path),
+    }
+}
+
+fn never_committed(path: &str) -> ! {
+    fail(
+        format!("PUT {path}"),
+        "nothing has arrived at the catalogue",
+        format!("PUT {path} at the catalogue: it owns the vouchers"),
+    )
 }
 
 /// Absence is the one answer that somebody is busy changing, and every random code leaves

@@ -276,7 +276,8 @@ async fn take_over(
             fail(
                 match tokens.len() {
                     0 => format!("{gets}, with an empty Redis"),
-                    before => format!("{gets}, with an empty Redis, and {before} loads before"),
+                    1 => format!("{gets}, with an empty Redis, after one earlier load"),
+                    before => format!("{gets}, with an empty Redis, after {before} earlier loads"),
                 },
                 format!("two loads held a lock with the same token `{token}`"),
                 "a token that no other holder has: how else is a lock known to be one's own?",
