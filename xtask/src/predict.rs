@@ -41,7 +41,10 @@ pub(crate) fn ask_before(verb: &Verb) {
     if let Some(predict) = &exercise.predict
         && is_first(known.labs.get(&lab.name), exercise)
         && let Ok(guess) = ask(
-            &format!("{} (By your code, as it stands.)", predict.question),
+            &format!(
+                "{} (By your code, at the first check that can measure it.)",
+                predict.question
+            ),
             &mut io::stdin().lock(),
         )
     {

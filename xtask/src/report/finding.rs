@@ -1,5 +1,6 @@
 //! A finding as a learner reads it: did, saw, expected, why, and the lines that decided.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use labkit::timeline::Event;
@@ -10,11 +11,14 @@ use super::words;
 use super::{CheckReport, Status};
 
 /// A timeline up to this length is shown whole.
-const SHORT_TIMELINE: usize = 14;
+const SHORT_TIMELINE: usize = 20;
 /// Fewer than this are not left out.
 const SMALL_GAP: usize = 3;
 /// What is shown before and after a line that a check points at.
 const CONTEXT: usize = 2;
+/// Who speaks no more often than this to whom in a long timeline says what matters: the one
+/// load among a thousand looks.
+const SELDOM: usize = 4;
 
 /// All that is known about one check that did not pass, indented below its exercise.
 pub(crate) fn render(check: &CheckReport, whole_wire: bool, look: &Look) -> String {
@@ -164,8 +168,8 @@ fn beside(parties: &str, said: &str, look: &Look) -> String {
 }
 
 /// Which lines decide: those that a check points at, with what stands around them, the
-/// first and the last, and what the check did besides asking: an instance that it started
-/// with another environment explains the lines after it.
+/// first and the last, what is said seldom, and what the check did besides asking: an instance
+/// that it started with another environment explains the lines after it.
 fn shown(events: &[Event], whole: bool) -> Vec<bool> {
     if whole || events.len() <= SHORT_TIMELINE {
         return vec![true; events.len()];
@@ -188,6 +192,15 @@ fn shown(events: &[Event], whole: bool) -> Vec<bool> {
         .iter()
         .enumerate()
         .filter(|(_, event)| event.note.is_some());
+    let mut spoken = HashMap::new();
+    for event in events {
+        *spoken.entry((&event.from, &event.to)).or_insert(0) += 1;
+    }
+    for (index, event) in events.iter().enumerate() {
+        if spoken[&(&event.from, &event.to)] <= SELDOM {
+            show(index, index + 1);
+        }
+    }
     // A check that points at a hundred lines means the first few.
     for (index, _) in noted.take(4) {
         show(index.saturating_sub(CONTEXT), index + CONTEXT + 1);
@@ -237,10 +250,21 @@ mod tests {
     fn a_folded_timeline_keeps_what_the_check_changed() {
         let mut events = vec![event("app", "GET product:7", Some("nil")); 40];
         events[20] = event("check", "start with PRODUCT_TTL_S=60", None);
-        events[21] = event("check", "GET /products/7", Some("200"));
+        events[21..=21 + SELDOM].fill(event("check", "GET /products/7", Some("200")));
         let shown = shown(&events, false);
         assert!(shown[20]);
         assert!(!shown[19] && !shown[21]);
+    }
+
+    #[test]
+    fn a_folded_timeline_keeps_what_is_said_seldom() {
+        let mut events = vec![event("app", "GET product:7", Some("nil")); 2000];
+        for place in [700, 1400] {
+            events[place].to = "catalogue".to_owned();
+        }
+        let shown = shown(&events, false);
+        assert!(shown[700] && shown[1400]);
+        assert!(!shown[699] && !shown[1401]);
     }
 
     #[test]

@@ -110,6 +110,7 @@ pub(crate) fn exercise_lines(exercise: &ExerciseReport, detailed: bool, look: &L
         .count();
     let outcome = match exercise.status {
         Status::Passed | Status::Failed => format!("{passed} of {}", exercise.checks.len()),
+        Status::NotStarted if passed > 0 => format!("begun, {passed} of {}", exercise.checks.len()),
         Status::DoesNotCompile => format!(
             "{}: {} for it",
             words::status(exercise.status),
@@ -127,7 +128,7 @@ pub(crate) fn exercise_lines(exercise: &ExerciseReport, detailed: bool, look: &L
     if exercise.status == Status::DoesNotCompile {
         return text;
     }
-    let begun = exercise.status != Status::NotStarted;
+    let begun = exercise.status != Status::NotStarted || passed > 0;
     for check in &exercise.checks {
         if detailed || (begun && check.status != Status::Passed) {
             text.push_str(&format!(
@@ -204,6 +205,7 @@ pub(crate) fn closing(
         let aside = match (label, worked_on) {
             ("stuck", Some(exercise)) => hints_of(&exercise.id, outlook, look),
             ("or", _) => format!("  {}", BEGINNING.style(look.quiet)),
+            ("see", _) => format!("  {}", "(beside the reference)".style(look.quiet)),
             _ => String::new(),
         };
         text.push_str(&format!(
@@ -318,21 +320,28 @@ fn next(
         title: exercise.title.clone(),
         files: exercise.files.clone(),
     });
+    let mut lines = Vec::new();
+    if let [just_passed] = report.exercises.as_slice()
+        && just_passed.status == Status::Passed
+    {
+        let id = &just_passed.id;
+        lines.push(("see", format!("cargo xtask solution {lab}/{id}")));
+    }
     match open.as_ref().or(outlook.open.as_ref()) {
         Some(open) => {
             let (lab, id) = (&open.lab, &open.exercise);
-            let mut lines = vec![
+            lines.extend([
                 ("read", format!("labs/{lab}/README.md, \"{}\"", open.title)),
                 ("edit", open.files.join(", ")),
                 ("next", format!("cargo xtask check {lab}/{id}")),
-            ];
+            ]);
             if *lab == report.lab && outlook.begins.as_ref() == Some(id) {
                 lines.push(("or", format!("cargo xtask start {lab}")));
             }
-            lines
         }
-        None => vec![("next", "cargo xtask".to_owned())],
+        None => lines.push(("next", "cargo xtask".to_owned())),
     }
+    lines
 }
 
 /// How far the hints of an exercise go, beside the command that shows one more.
