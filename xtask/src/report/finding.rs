@@ -188,10 +188,6 @@ fn shown(events: &[Event], whole: bool) -> Vec<bool> {
     for index in acts.iter().take(2).chain(acts.iter().rev().take(3)) {
         show(*index, *index + 1);
     }
-    let noted = events
-        .iter()
-        .enumerate()
-        .filter(|(_, event)| event.note.is_some());
     let mut spoken = HashMap::new();
     for event in events {
         *spoken.entry((&event.from, &event.to)).or_insert(0) += 1;
@@ -201,6 +197,10 @@ fn shown(events: &[Event], whole: bool) -> Vec<bool> {
             show(index, index + 1);
         }
     }
+    let noted = events
+        .iter()
+        .enumerate()
+        .filter(|(_, event)| event.note.is_some());
     // A check that points at a hundred lines means the first few.
     for (index, _) in noted.take(4) {
         show(index.saturating_sub(CONTEXT), index + CONTEXT + 1);
