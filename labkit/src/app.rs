@@ -241,10 +241,12 @@ impl App {
                 // Its end, or the panic that closed the connection, may still be on its way
                 // to us.
                 let _ = timeout(Duration::from_millis(200), self.exited()).await;
-                finding::fail(
+                finding::fail_because(
                     "",
                     format!("{request}: {}{}", self.how_it_broke(), self.last_words()),
                     "an HTTP answer",
+                    "Whoever asked learns nothing, not even whether to try again. An error that \
+                     is returned becomes an answer; a panic does not.",
                 )
             }
             Err(_) => {

@@ -189,12 +189,12 @@ fn tell(stderr: impl std::io::BufRead, notes: &dyn Notes) -> String {
         if let Some(rest) = line.trim_start().strip_prefix("Compiling ") {
             compiled += 1;
             let name = rest.split_whitespace().next().unwrap_or_default();
+            // A learner knows the lab, not the folder that it is built in.
+            let name = name.trim_end_matches("--staged");
             notes.progress(&format!("building: crate {compiled}, {name}"));
             // An edit compiles two or three crates; more is the wait that wants a word.
             if compiled == 8 {
-                notes.note(
-                    "cargo compiles the libraries; the first build takes two to three minutes",
-                );
+                notes.note("cargo compiles the lab's libraries; that takes a minute or two, once");
             }
         } else if line.contains("Blocking waiting") {
             notes.progress("waiting for another cargo to finish");

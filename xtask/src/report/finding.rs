@@ -102,10 +102,9 @@ fn timeline(text: &mut String, events: &[Event], whole: bool, look: &Look) {
             let _ = writeln!(text, "    {:>12}", left_out.style(look.quiet));
             skipped = 0;
         }
-        let reply = event
-            .reply
-            .as_ref()
-            .map_or_else(String::new, |reply| format!("  {reply}"));
+        let reply = event.reply.as_ref().map_or_else(String::new, |reply| {
+            format!("  {reply}{}", late(event, events))
+        });
         let parties = format!(
             "  {:>8.1} ms  {:<from$} → {:<to$}  ",
             event.at_ms, event.from, event.to
@@ -129,6 +128,24 @@ fn timeline(text: &mut String, events: &[Event], whole: bool, look: &Look) {
     if skipped > 0 {
         let left_out = format!("… {}", words::count(skipped, "line"));
         let _ = writeln!(text, "    {:>12}", left_out.style(look.quiet));
+    }
+}
+
+/// When the answer came, if the check began something else in between: on its own line it would
+/// seem to stand before that. A crowd that all asks the same is no such thing.
+fn late(event: &Event, events: &[Event]) -> String {
+    let Some(at) = event.replied_at_ms else {
+        return String::new();
+    };
+    let overtook = |other: &Event| {
+        other.from == "check"
+            && other.what != event.what
+            && event.at_ms < other.at_ms
+            && other.at_ms < at
+    };
+    match events.iter().any(overtook) {
+        true => format!(" (at {at:.1} ms)"),
+        false => String::new(),
     }
 }
 
@@ -265,6 +282,17 @@ mod tests {
         let shown = shown(&events, false);
         assert!(shown[700] && shown[1400]);
         assert!(!shown[699] && !shown[1401]);
+    }
+
+    #[test]
+    fn an_answer_says_when_it_came_if_another_request_began_before() {
+        let mut slow = event("check", "PUT /prices/7", Some("200"));
+        slow.replied_at_ms = Some(90.0);
+        let mut quick = event("check", "GET /prices/7", Some("200"));
+        (quick.at_ms, quick.replied_at_ms) = (40.0, Some(50.0));
+        let events = [slow, quick];
+        let said = events.each_ref().map(|event| late(event, &events));
+        assert_eq!(said, [" (at 90.0 ms)", ""]);
     }
 
     #[test]

@@ -11,6 +11,9 @@ use super::style::Look;
 use super::{ExerciseReport, Open, Outlook, Report, Reporter, Status, finding, words};
 use crate::provider::Notes;
 
+/// So many findings of one exercise are told at once: one cause often has many.
+const TOLD_AT_ONCE: usize = 3;
+
 /// What `start` is, beside the command.
 const BEGINNING: &str = "(a guess first, then one call)";
 
@@ -248,21 +251,34 @@ pub(crate) fn trouble(
         return text;
     }
     text.push_str(&guess(exercise, look));
-    // One at a time teaches more than all at once, unless all of one exercise were asked for.
-    let shown = if detailed { usize::MAX } else { 1 };
-    let open = exercise
+    // One at a time teaches more than all at once, unless more were asked for.
+    let told = match (detailed, whole_wire) {
+        (true, true) => usize::MAX,
+        (true, false) => TOLD_AT_ONCE,
+        (false, _) => 1,
+    };
+    let mut last_reason = None;
+    let mut open: Vec<_> = exercise
         .checks
         .iter()
         .filter(|check| check.status != Status::Passed)
-        .take(shown);
-    let mut last_reason = None;
-    for check in open {
-        if check.finding.is_none() && check.reason.is_some() && check.reason == last_reason {
-            continue;
-        }
+        .collect();
+    open.retain(|check| {
+        let again =
+            check.finding.is_none() && check.reason.is_some() && check.reason == last_reason;
         last_reason.clone_from(&check.reason);
+        !again
+    });
+    for check in open.iter().take(told) {
         text.push_str(&finding::render(check, whole_wire, look));
         text.push('\n');
+    }
+    let more = open.len().saturating_sub(told);
+    if detailed && more > 0 {
+        let more = format!(
+            "{more} more did not pass, perhaps for the same reason; `--wire` shows all of them"
+        );
+        text.push_str(&format!("{}\n\n", look.wrapped(&more).style(look.quiet)));
     }
     text
 }
@@ -296,6 +312,7 @@ fn next(
             Status::DoesNotCompile => vec![
                 ("edit", exercise.files.join(", ")),
                 ("next", format!("cargo xtask check {lab}/{id}")),
+                ("stuck", format!("cargo xtask hint {lab}/{id}")),
             ],
             _ => vec![
                 (

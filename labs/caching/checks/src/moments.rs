@@ -38,8 +38,8 @@ impl Shop {
                 did,
                 format!("{when}, {holds}"),
                 "an entry, with an expiry from its first moment on",
-                "Nothing is kept yet whose expiry could be looked at, and so each read is paid \
-                 for by the catalogue.",
+                "The next visitor comes when the answer is out. What is not in Redis by then, \
+                 never written or still on its way, is another load.",
             );
         }
     }
@@ -66,14 +66,18 @@ impl Instance {
             seen += 1;
             if seen == k {
                 request.during(self.replies()).await;
-                break (format!("its `{words}`"), Some(step), None);
+                break (format!("your service's `{words}`"), Some(step), None);
             }
             step.release();
             if to_catalogue && let Some(reply) = reply.take() {
                 request.until(reply.reached()).await?.ok()?;
                 seen += 1;
                 if seen == k {
-                    break (format!("the answer to its `{words}`"), None, Some(reply));
+                    break (
+                        format!("the answer to your service's `{words}`"),
+                        None,
+                        Some(reply),
+                    );
                 }
             }
         };

@@ -128,8 +128,19 @@ pub(super) fn after(
             format!("cargo xtask watch {target}"),
         ),
     };
+    let open = exercise.checks.iter();
+    let open: String = open
+        .filter(|check| check.status != Status::Passed)
+        .map(|check| {
+            let sentence = words::sentence(&check.name);
+            format!(
+                "  {} {sentence}\n",
+                words::sign(check.status).style(look.bad)
+            )
+        })
+        .collect();
     text + &format!(
-        "{}\nnext  {}\n",
+        "{}\n{open}next  {}\n",
         paragraph(&says, look),
         next.style(look.command)
     )

@@ -143,7 +143,7 @@ async fn a_change_that_redis_never_heard_of_is_not_called_done(mut shop: Shop) {
 }
 
 /// Two admins, two instances, one product: their commits have an order, and what they tell
-/// Redis afterwards may arrive in the other one.
+/// Redis may arrive in the other one.
 #[labkit::test]
 async fn two_writers_leave_the_price_that_the_catalogue_has(mut shop: Shop) {
     let [product] = shop.catalogue.products();

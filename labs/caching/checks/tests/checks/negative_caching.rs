@@ -1,6 +1,6 @@
 //! Exercise 3: what does not exist is asked for once.
 
-use caching_checks::{InFlight, Instance, Shop, Voucher};
+use caching_checks::{InFlight, Instance, Shop, Steps, Voucher};
 use labkit::answer::Answer;
 use labkit::finding::fail;
 use labkit::upstream::Gate;
@@ -52,30 +52,8 @@ async fn a_created_voucher_is_found_at_once(mut shop: Shop) {
     let mut steps = other.steps();
     let put = steps.walk(other.begin_put(&path, &voucher), async |_| {});
     let _ = put.await.expect_ok();
-    // What the instance did not wait for is held until the other one has looked.
-    let looks = [shop.app.get(&path).await, {
-        drop(steps);
-        other.get(&path).await
-    }];
-    for answer in looks {
-        if answer.status != 200 {
-            answer.point("it has been created");
-            fail(
-                format!("GET {path}, PUT {path} on a second instance, GET {path}"),
-                format!("created and committed, and still {answer}"),
-                "200 with the voucher, on the next lookup",
-            );
-        }
-        let found: Voucher = answer.json();
-        if found != voucher {
-            answer.point("another voucher");
-            fail(
-                "",
-                format!("{found:?}"),
-                format!("{voucher:?}, as it was created"),
-            );
-        }
-    }
+    let did = format!("GET {path}, PUT {path} on a second instance, GET {path}");
+    expect_found(&shop, &other, steps, &path, &voucher, did).await;
 }
 
 /// A lookup can come at any moment, also while the voucher is on its way to the catalogue.
@@ -87,25 +65,12 @@ async fn a_lookup_during_the_creation_does_not_hide_the_voucher(mut shop: Shop) 
     let other = shop.second_app().await;
     shop.app.get(&path).await;
     let mut creation = other.begin_put(&path, &voucher);
-    let committed = until_committed(&shop, &mut creation, &path).await;
+    let committed = until_committed(&shop, &other, &mut creation, &path).await;
     let mut steps = other.steps();
     committed.open();
     let _ = steps.walk(creation, async |_| {}).await.expect_ok();
-    // What the instance did not wait for is held until the other one has looked.
-    let looks = [shop.app.get(&path).await, {
-        drop(steps);
-        other.get(&path).await
-    }];
-    for answer in looks {
-        if answer.status != 200 {
-            answer.point("it has been created");
-            fail(
-                format!("GET {path}; PUT {path}, held before the commit; GET; the commit; GET"),
-                format!("created and committed, and still {answer}"),
-                "200 with the voucher: the last lookup came after the answer to the PUT",
-            );
-        }
-    }
+    let did = format!("GET {path}; PUT {path}, held before the commit; GET; the commit; GET");
+    expect_found(&shop, &other, steps, &path, &voucher, did).await;
 }
 
 /// The admin who reads "created" mails the code to a customer. Redis can fail just before that:
@@ -117,7 +82,7 @@ async fn a_creation_that_redis_never_heard_of_is_not_called_done(mut shop: Shop)
     let other = shop.second_app().await;
     shop.app.get(&path).await;
     let mut creation = other.begin_put(&path, &voucher);
-    let committed = until_committed(&shop, &mut creation, &path).await;
+    let committed = until_committed(&shop, &other, &mut creation, &path).await;
     other.redis.cut(Match::any());
     committed.open();
     let created = creation.answer().await;
@@ -135,16 +100,57 @@ async fn a_creation_that_redis_never_heard_of_is_not_called_done(mut shop: Shop)
     }
 }
 
-/// Lets a creation go until the catalogue has made it, with a lookup on the first instance just
-/// before: whatever was told to Redis until then, the absence is there again.
-async fn until_committed(shop: &Shop, creation: &mut InFlight<'_>, path: &str) -> Gate {
+/// Fails the check unless both instances find the voucher that `other` has just answered to have
+/// created. What that one did not wait for is held in `steps` until the first one has looked.
+async fn expect_found(
+    shop: &Shop,
+    other: &Instance,
+    steps: Steps<'_>,
+    path: &str,
+    voucher: &Voucher,
+    did: String,
+) {
+    let before = shop.app.get(path).await;
+    drop(steps);
+    for answer in [before, other.get(path).await] {
+        if answer.status != 200 {
+            answer.point("it has been created");
+            fail(
+                did,
+                format!("created and committed, and still {answer}"),
+                "200 with the voucher: this lookup came after the answer to the PUT",
+            );
+        }
+        let found: Voucher = answer.json();
+        if found != *voucher {
+            answer.point("another voucher");
+            fail(
+                did,
+                format!("{found:?}"),
+                format!("{voucher:?}, as it was created"),
+            );
+        }
+    }
+}
+
+/// Lets a creation by `other` go until the catalogue has made it, with a lookup on each instance
+/// just before: whatever was told to Redis until then, the absence is there again, and whatever
+/// an instance remembers beside its own creation.
+async fn until_committed(
+    shop: &Shop,
+    other: &Instance,
+    creation: &mut InFlight<'_>,
+    path: &str,
+) -> Gate {
     let door = &shop.catalogue.door;
     let (comes, committed) = (door.gate("PUT", path), door.gate_reply("PUT", path));
     match creation.until(comes.parked(1)).await {
         Some(Ok(())) => {}
         _ => never_committed(path),
     }
-    creation.during(shop.app.get(path)).await;
+    for app in [other, &shop.app] {
+        creation.during(app.get(path)).await;
+    }
     comes.open();
     match creation.until(committed.parked(1)).await {
         Some(Ok(())) => committed,
