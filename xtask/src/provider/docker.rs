@@ -168,8 +168,12 @@ impl Container {
         self.0.rm().await.context("cannot remove the container")
     }
 
+    async fn is_running(&self) -> bool {
+        self.0.is_running().await.unwrap_or(false)
+    }
+
     async fn until_ended(&self) -> String {
-        while self.0.is_running().await.unwrap_or(false) {
+        while self.is_running().await {
             sleep(Duration::from_millis(100)).await;
         }
         match self.0.exit_code().await.ok().flatten() {
@@ -207,8 +211,16 @@ pub(crate) async fn start(
         }
     };
     target.address = Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-    let Err(reason) = until_alive(service, &target, container.until_ended()).await else {
-        return Ok((target, container));
+    let alive = until_alive(service, &target, container.until_ended()).await;
+    // Docker gives the port of a container that has ended to the next one: only while ours runs
+    // was it our server that answered.
+    let reason = match alive {
+        Ok(()) if container.is_running().await => return Ok((target, container)),
+        Ok(()) => format!(
+            "ended before it answered ({})",
+            container.until_ended().await
+        ),
+        Err(reason) => reason,
     };
     let log = container.log().await;
     container.stop().await.ok();
