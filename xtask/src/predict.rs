@@ -40,13 +40,7 @@ pub(crate) fn ask_before(verb: &Verb) {
     let known = progress::read(&checkout, &say_notes());
     if let Some(predict) = &exercise.predict
         && is_first(known.labs.get(&lab.name), exercise)
-        && let Ok(guess) = ask(
-            &format!(
-                "{} (By your code, at the first check that can measure it.)",
-                predict.question
-            ),
-            &mut io::stdin().lock(),
-        )
+        && let Ok(guess) = ask(&predict.question, &mut io::stdin().lock())
     {
         keep(&checkout, &lab, exercise, guess, false);
     }

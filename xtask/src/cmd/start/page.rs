@@ -9,6 +9,7 @@ use owo_colors::OwoColorize as _;
 use super::Tour;
 use crate::lab::{HERE, Lab, Start, says_here};
 use crate::report::style::Look;
+use crate::report::terminal::trouble;
 use crate::report::{CheckReport, ExerciseReport, Status, words};
 
 /// How much of a timeline is shown: the first few visits.
@@ -106,43 +107,43 @@ pub(super) fn after(
     let mut text = format!("\nMeasured: {}. It was {was}.\n\n", is.style(look.good));
     text += &side_by_side(before, after, look);
     text += &format!("\n{}\n\n", paragraph(&tour.start.moral, look));
-    let passed = exercise.checks.iter();
-    let passed = passed
-        .filter(|check| check.status == Status::Passed)
-        .count();
-    let target = format!("{}/{}", tour.lab.name, exercise.id);
     let count = words::count(exercise.checks.len(), "check");
-    let (says, next) = match exercise.status {
-        Status::Passed => (
-            format!(
-                "All {count} of \"{}\" pass. The line with {HERE} can go.",
-                exercise.title
-            ),
-            format!("cargo xtask next {}", tour.lab.name),
-        ),
-        _ => (
-            format!(
-                "{passed} of the {count} of \"{}\" pass. The line with {HERE} can go.",
-                exercise.title
-            ),
-            format!("cargo xtask watch {target}"),
-        ),
-    };
-    let open = exercise.checks.iter();
-    let open: String = open
-        .filter(|check| check.status != Status::Passed)
-        .map(|check| {
-            let sentence = words::sentence(&check.name);
-            format!(
-                "  {} {sentence}\n",
-                words::sign(check.status).style(look.bad)
-            )
-        })
-        .collect();
+    let says = format!(
+        "All {count} of \"{}\" pass. The line with {HERE} can go.",
+        exercise.title
+    );
+    let next = format!("cargo xtask next {}", tour.lab.name);
     text + &format!(
-        "{}\n{open}next  {}\n",
+        "{}\nnext  {}\n",
         paragraph(&says, look),
         next.style(look.command)
+    )
+}
+
+/// The number is the one that was wanted, and something else of the exercise is not.
+pub(super) fn almost(
+    before: &CheckReport,
+    after: &CheckReport,
+    exercise: &ExerciseReport,
+    look: &Look,
+) -> String {
+    let (was, is) = (
+        before.measured.unwrap_or_default(),
+        after.measured.unwrap_or_default(),
+    );
+    let passed = exercise.checks.iter();
+    let passed = passed.filter(|check| check.status == Status::Passed);
+    let says = format!(
+        "{} of the {} of \"{}\" pass. The first that does not:",
+        passed.count(),
+        words::count(exercise.checks.len(), "check"),
+        exercise.title
+    );
+    format!(
+        "\nMeasured: {}. It was {was}. {}\n\n{}",
+        is.style(look.good),
+        paragraph(&says, look),
+        trouble(exercise, false, false, look)
     )
 }
 
