@@ -19,6 +19,8 @@ const CONTEXT: usize = 2;
 /// Who speaks no more often than this to whom in a long timeline says what matters: the one
 /// load among a thousand looks.
 const SELDOM: usize = 4;
+/// Of what is said often the first times are shown: the load, and the one that was too many.
+const FIRST: usize = 2;
 
 /// All that is known about one check that did not pass, indented below its exercise.
 pub(crate) fn render(check: &CheckReport, whole_wire: bool, look: &Look) -> String {
@@ -205,13 +207,18 @@ fn shown(events: &[Event], whole: bool) -> Vec<bool> {
     for index in acts.iter().take(2).chain(acts.iter().rev().take(3)) {
         show(*index, *index + 1);
     }
-    let mut spoken = HashMap::new();
-    for event in events {
-        *spoken.entry((&event.from, &event.to)).or_insert(0) += 1;
-    }
+    let mut spoken: HashMap<_, Vec<usize>> = HashMap::new();
     for (index, event) in events.iter().enumerate() {
-        if spoken[&(&event.from, &event.to)] <= SELDOM {
-            show(index, index + 1);
+        spoken
+            .entry((&event.from, &event.to))
+            .or_default()
+            .push(index);
+    }
+    for said in spoken.values() {
+        // Of the load that was one too many the moment tells how it came about.
+        let told = if said.len() <= SELDOM { SELDOM } else { FIRST };
+        for index in said.iter().take(told) {
+            show(*index, index + 1);
         }
     }
     let noted = events
@@ -270,7 +277,7 @@ mod tests {
         events[21..=21 + SELDOM].fill(event("check", "GET /products/7", Some("200")));
         let shown = shown(&events, false);
         assert!(shown[20]);
-        assert!(!shown[19] && !shown[21]);
+        assert!(!shown[19] && !shown[21 + SELDOM]);
     }
 
     #[test]
