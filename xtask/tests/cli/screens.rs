@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::guess::{UNFINISHED, with_a_beginning};
 use crate::support::{Lab, XTASK, scratch, settled, text, without};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(300);
 const SIZES: [(u16, u16); 2] = [(80, 24), (40, 12)];
 const WRONG: &str =
     "pub(crate) fn greeting(name: &str) -> String {\n    format!(\"bye, {name}\")\n}\n";
