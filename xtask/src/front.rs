@@ -9,6 +9,7 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, SystemTime};
 
@@ -51,12 +52,18 @@ async fn watch_keeper(
     terminal: &Terminal,
 ) -> Result<ExitCode> {
     let since = SystemTime::now();
+    let folder = keeper::folder::draw_name();
     let mut signals = Signals::catch()?;
     keeper::descendants::adopt_orphans()?;
     let mut keeper = start_keeper(runner_args)?;
     let group = getpgrp().as_raw();
     // A keeper that is already dead is noticed below, as an end of its messages.
-    let _ = keeper.send(&ToKeeper::Start { group, stdin }).await;
+    let start = ToKeeper::Start {
+        group,
+        stdin,
+        folder: folder.clone(),
+    };
+    let _ = keeper.send(&start).await;
     let mut our_stdin = (stdin == Stdin::UntilOurs).then(end_of_stdin);
     let mut interrupted = None;
 
@@ -71,7 +78,7 @@ async fn watch_keeper(
                         see_off_keeper().await;
                         Ok(code)
                     }
-                    None => stand_in(since, interrupted.map(|(number, _)| number)).await,
+                    None => stand_in(&folder, since, interrupted.map(|(number, _)| number)).await,
                 };
             }
             number = signals.next() => {
@@ -85,7 +92,7 @@ async fn watch_keeper(
             }
             () = until(patience) => {
                 terminal.give_back();
-                return stand_in(since, interrupted.map(|(number, _)| number)).await;
+                return stand_in(&folder, since, interrupted.map(|(number, _)| number)).await;
             }
         }
     }
@@ -169,9 +176,9 @@ fn tell(end: &End, left: &[String]) -> ExitCode {
 }
 
 /// Cleans up in place of a keeper that died or that does not come to an end.
-async fn stand_in(since: SystemTime, interrupted: Option<i32>) -> Result<ExitCode> {
+async fn stand_in(folder: &Path, since: SystemTime, interrupted: Option<i32>) -> Result<ExitCode> {
     say("the keeper of this run is gone; cleaning up without it");
-    let left = keeper::clean_up_without_keeper(since).await;
+    let left = keeper::clean_up_without_keeper(folder, since).await;
     Ok(match interrupted {
         Some(number) => tell(&End::Interrupted(number), &left),
         None => tell(&End::Died("lost its keeper".to_owned()), &left),

@@ -18,6 +18,7 @@ pub(crate) mod memory;
 
 use std::io;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{ChildStdin, Command, ExitCode, Stdio};
 use std::time::{Duration, SystemTime};
 
@@ -29,7 +30,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
 use descendants::{kill_all, reap};
-use folder::{KeptFolder, Leftover, leftovers};
+use folder::{KeptFolder, Leftover, leftovers, leftovers_with};
 use link::{End, Link, Stdin, ToFront, ToKeeper};
 
 /// The exit code of a run that ended by our own lab's fault.
@@ -71,10 +72,10 @@ pub(crate) fn enter_runner() -> io::Result<()> {
 }
 
 /// Kills and removes what a keeper that is gone has left: for the front, which adopts the
-/// keeper's processes. Names what could not be removed.
-pub(crate) async fn clean_up_without_keeper(since: SystemTime) -> Vec<String> {
+/// keeper's processes and has named its folder. Names what could not be removed.
+pub(crate) async fn clean_up_without_keeper(folder: &Path, since: SystemTime) -> Vec<String> {
     let mut left = kill_everything(since);
-    let folders = leftovers(&std::env::temp_dir());
+    let folders = leftovers_with(folder, &std::env::temp_dir());
     if folders.iter().any(Leftover::used_docker) {
         let _ = remove_late_containers(&folders.iter().collect::<Vec<_>>()).await;
     }
@@ -115,10 +116,15 @@ async fn keep(runner_args: &[String]) -> io::Result<()> {
     leave_signals_to_the_front()?;
     close_to_others()?;
     descendants::adopt_orphans()?;
-    let Some(ToKeeper::Start { group, stdin }) = front.next().await else {
+    let Some(ToKeeper::Start {
+        group,
+        stdin,
+        folder,
+    }) = front.next().await
+    else {
         return Ok(()); // the front died before there was anything to keep
     };
-    let folder = match KeptFolder::make() {
+    let folder = match KeptFolder::make(folder) {
         Ok(folder) => folder,
         Err(error) => {
             let end = End::Failed(format!(

@@ -1,9 +1,9 @@
 //! The keeper's side of the run folder: made first, removed last, and found by a later
 //! keeper when this one was killed.
 
-use std::fs::{self, File, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,6 +20,14 @@ const DOCKER_MARK: &str = "docker-used";
 /// A folder without an owner is one that is being made, or whose maker was killed.
 const MAKING: Duration = Duration::from_secs(60);
 
+/// A name that no folder has yet, for the one of a run that begins. The front draws it: then it
+/// knows it also of a keeper that was killed before the folder had an owner.
+pub(crate) fn draw_name() -> PathBuf {
+    // Short: servers listen on sockets below it, and a socket's path may not be long.
+    let name = format!("{PREFIX}{:06x}", rand::random::<u32>() >> 8);
+    std::env::temp_dir().join(name)
+}
+
 /// The folder of a run that goes on. It lives as long as this value's lock is held.
 pub(crate) struct KeptFolder {
     folder: Leftover,
@@ -29,14 +37,13 @@ pub(crate) struct KeptFolder {
 }
 
 impl KeptFolder {
-    /// Open to others for passing through only: services and apps run as other users.
-    pub(crate) fn make() -> Result<Self> {
-        let temp = std::env::temp_dir();
-        let path = tempfile::Builder::new()
-            .prefix(PREFIX)
-            .tempdir_in(&temp)
-            .with_context(|| format!("cannot make a folder in {}", temp.display()))?
-            .keep();
+    /// Makes the folder that a run's front has named. Open to others for passing through only:
+    /// services and apps run as other users.
+    pub(crate) fn make(path: PathBuf) -> Result<Self> {
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .with_context(|| format!("cannot make the folder {}", path.display()))?;
         let mut owner = File::create(path.join(OWNER_FILE))?;
         owner.try_lock().context("cannot lock the run folder")?;
         let us = Owner::of(std::process::id()).context("cannot tell when we started")?;
@@ -112,6 +119,18 @@ impl Leftover {
     }
 }
 
+/// The folder `own` of a keeper that is known to be dead, and those in `temp` of others that
+/// were killed.
+pub(crate) fn leftovers_with(own: &Path, temp: &Path) -> Vec<Leftover> {
+    let mut folders = leftovers(temp);
+    folders.retain(|folder| folder.path != own);
+    if is_abandoned(own, Duration::ZERO) {
+        let path = own.to_owned();
+        folders.push(Leftover { path });
+    }
+    folders
+}
+
 /// The folders in `temp` of runs whose keepers were killed.
 pub(crate) fn leftovers(temp: &Path) -> Vec<Leftover> {
     let Ok(entries) = fs::read_dir(temp) else {
@@ -126,12 +145,13 @@ pub(crate) fn leftovers(temp: &Path) -> Vec<Leftover> {
                 .starts_with(PREFIX.as_bytes())
         })
         .map(|entry| entry.path())
-        .filter(|path| is_abandoned(path))
+        .filter(|path| is_abandoned(path, MAKING))
         .map(|path| Leftover { path })
         .collect()
 }
 
-fn is_abandoned(path: &Path) -> bool {
+/// Whether nobody keeps a folder; one without an owner may be in the making for so long.
+fn is_abandoned(path: &Path, making: Duration) -> bool {
     // Not followed: a link is none of ours. Another user's folder is theirs to sweep.
     let Ok(metadata) = fs::symlink_metadata(path) else {
         return false;
@@ -150,7 +170,7 @@ fn is_abandoned(path: &Path) -> bool {
         Some(owner) => !owner.is_alive(),
         None => metadata
             .modified()
-            .is_ok_and(|made| made.elapsed().is_ok_and(|age| age > MAKING)),
+            .is_ok_and(|made| made.elapsed().is_ok_and(|age| age >= making)),
     }
 }
 
@@ -182,5 +202,32 @@ fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_without_an_owner_is_left_to_its_maker_unless_that_is_known_to_be_dead() {
+        let temp = tempfile::tempdir().expect("a folder");
+        let [own, other] = ["1", "2"].map(|n| temp.path().join(format!("{PREFIX}{n}")));
+        for folder in [&own, &other] {
+            fs::create_dir(folder).expect("a folder");
+        }
+        assert!(leftovers(temp.path()).is_empty());
+        let left = leftovers_with(&own, temp.path());
+        let left: Vec<_> = left.iter().map(Leftover::path).collect();
+        assert_eq!(left, [own.as_path()]);
+    }
+
+    #[test]
+    fn a_folder_that_is_kept_is_nobodys_to_remove() {
+        let temp = tempfile::tempdir().expect("a folder");
+        let own = temp.path().join(format!("{PREFIX}1"));
+        let kept = KeptFolder::make(own.clone()).expect("a folder");
+        assert!(leftovers_with(&own, temp.path()).is_empty());
+        drop(kept);
     }
 }

@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::PathBuf;
 
 use nix::unistd::dup2_stdin;
 use serde::de::DeserializeOwned;
@@ -29,6 +30,8 @@ pub(crate) enum ToKeeper {
         /// The process group that the terminal takes for this job; the runner joins it.
         group: i32,
         stdin: Stdin,
+        /// The run folder, which the keeper makes.
+        folder: PathBuf,
     },
     StdinEnded,
     /// The user wants the run to end.
