@@ -23,11 +23,11 @@ static PAUSES: AtomicUsize = AtomicUsize::new(0);
 /// its own keeps an app's callers waiting, not the app.
 #[derive(Debug)]
 #[must_use = "dropping a pause ends it"]
-pub(crate) struct Pause(());
+pub struct Pause(());
 
 impl Pause {
     /// Begins one; it has to have an end of its own.
-    pub(crate) fn begin() -> Self {
+    pub fn begin() -> Self {
         PAUSES.fetch_add(1, Ordering::Relaxed);
         Self(())
     }

@@ -2,10 +2,14 @@
 
 use std::fmt;
 
-use labkit::finding::{self, fail};
+use labkit::finding::{self, fail, fail_because};
 use labkit::wire::{Address, Target};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ConnectionAddr, IntoConnectionInfo as _, RedisConnectionInfo};
+
+/// Why it matters that there is an entry, where a check is about something else of it.
+pub const NOTHING_KEPT: &str = "What is not kept can neither be found nor expire: each read is \
+                                paid for by the catalogue.";
 
 /// A connection of the check's own, past the wire.
 pub struct Inside {
@@ -101,14 +105,22 @@ impl Inside {
         let did = format!("GET {path} with {variable}={life_s}, then read PTTL of every key");
         let expected = format!("a life of {} to {life_s} s", life_s / 2);
         let Some(longest) = entries.iter().max_by_key(|entry| entry.pttl) else {
-            fail(did, self.holds_nothing().await, expected)
+            fail_because(did, self.holds_nothing().await, expected, NOTHING_KEPT)
         };
         if let Some(entry) = entries.iter().find(|entry| entry.pttl == -1) {
             let saw = format!("PTTL of `{}` is -1: it never expires", entry.key);
             fail(did, saw, expected);
         }
         if !longest.lives(life_s) {
-            fail(did, longest.to_string(), expected);
+            fail_because(
+                did,
+                longest.to_string(),
+                expected,
+                format!(
+                    "With {variable} the shop turns a life up or down, in seconds. A life that is \
+                     written into the code, or counted in another unit, does not follow."
+                ),
+            );
         }
     }
 
@@ -205,7 +217,8 @@ impl Inside {
             let did = format!("{did}, when {} of its life was left", seconds(left));
             if held.is_empty() {
                 let saw = self.holds_nothing().await;
-                fail(did, saw, "an entry that remembers what was found out");
+                let expected = "an entry that remembers what was found out";
+                fail_because(did, saw, expected, NOTHING_KEPT);
             }
             read().await;
             let entries = self.entries().await;
@@ -223,7 +236,13 @@ impl Inside {
                     "at most the {} that were left: the catalogue was not asked again",
                     seconds(left)
                 );
-                fail(did, saw, expected);
+                fail_because(
+                    did,
+                    saw,
+                    expected,
+                    "What each hit prolongs lives for as long as people look at it, and with it \
+                     all that has become wrong in it.",
+                );
             }
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use labkit::answer::Answer;
+use labkit::patience::Pause;
 use labkit::timeline::Timeline;
 use labkit::wire::{Match, Message, MessageKind, Step, Target, Wire};
 use labkit::{App, Check, finding};
@@ -179,6 +180,9 @@ impl Steps<'_> {
     ) -> T {
         let mut last: Option<String> = None;
         while let Some(Some(step)) = request.until(self.held.next()).await {
+            // Nor does it cost patience how long each message is held: it is the check that a
+            // request with many messages waits for.
+            let pause = Pause::begin();
             request.during(self.instance.replies()).await;
             request.during(self.instance.settle()).await;
             if request.answered().is_some() {
@@ -186,6 +190,7 @@ impl Steps<'_> {
                 break;
             }
             look(last.as_deref()).await;
+            drop(pause);
             last = Some(step.message().kind.to_string());
             step.release();
         }

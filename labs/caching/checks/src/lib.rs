@@ -18,7 +18,7 @@ pub use by_hand::ByHand;
 pub use catalogue::{Catalogue, Count, LISTINGS, Price, Product, Voucher};
 pub use crowd::{Answers, expect_answered, expect_served, expect_shown};
 pub use goods::{Goods, Sort, Thing};
-pub use inside::{Entry, Inside};
+pub use inside::{Entry, Inside, NOTHING_KEPT};
 pub use instance::{InFlight, Instance, Steps};
 pub use lock::{Lock, arrivals};
 pub use moments::Standstill;

@@ -26,6 +26,10 @@ const WAITING_STEPS: usize = 6;
 /// it, never the verdict on a service that looks again.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// A load that takes long: longer than somebody waits who waits for a moment only. Decides how
+/// sure we are to see that, never the verdict on a service that waits.
+const LONG_LOAD: Duration = Duration::from_millis(1_200);
+
 /// How many messages a holder may need to write the deal and to end its lock.
 const MOST_STEPS: usize = 20;
 /// `LOCK_TTL_MS`, where a check does not say otherwise; stated in the brief.
@@ -133,6 +137,49 @@ async fn the_lock_ends_by_itself(mut shop: Shop) {
             "no lock when the load is over",
         );
     }
+}
+
+/// The catalogue is slowest on the evening when everybody comes. Whoever then gives up shows an
+/// error page, and whoever loads all the same makes it slower still.
+#[labkit::test]
+async fn the_others_wait_for_as_long_as_the_load_takes(shop: Shop) {
+    let [deal] = shop.catalogue.goods.some(Sort::Deal);
+    let path = deal.path.as_str();
+    let other = shop.second_app().await;
+    let gate = shop.catalogue.door.gate("GET", path);
+    let did = format!(
+        "GET {path} by two callers on each of two instances, with the catalogue held back for {} s",
+        LONG_LOAD.as_secs_f64()
+    );
+    let callers = [path; 2];
+    let mut crowd = shop
+        .app
+        .begin_crowd(callers)
+        .and(other.begin_crowd(callers));
+    until_loading(&mut crowd, &gate, path).await;
+    crowd
+        .during(async { tokio::join!(shop.app.come_in(), other.come_in()) })
+        .await;
+    shop.redis.shorten_everything_to(SHORTENED).await;
+    crowd.during(tokio::time::sleep(LONG_LOAD)).await;
+    crowd
+        .during(async { tokio::join!(shop.app.settle(), other.settle()) })
+        .await;
+    let entries = shop.redis.entries().await;
+    if let Some(longer) = entries.iter().find(|entry| entry.pttl > SHORTENED) {
+        fail(
+            format!("{did}, and {SHORTENED} ms of the lock's life left"),
+            longer.to_string(),
+            format!("at most the {SHORTENED} ms: nothing prolongs a lock"),
+        );
+    }
+    gate.open();
+    let answers = both(crowd.answer().await);
+    shop.catalogue
+        .loads_of(path)
+        .after(&did)
+        .expect(1, "who found the lock taken waits until the load is over");
+    expect_served(&answers, &deal, &did, "the catalogue has answered");
 }
 
 /// Between the load and the deal in Redis there is nothing to be found. A lock that ends there
