@@ -40,10 +40,11 @@ impl KeptFolder {
     /// Makes the folder that a run's front has named. Open to others for passing through only:
     /// services and apps run as other users.
     pub(crate) fn make(path: PathBuf) -> Result<Self> {
-        DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .with_context(|| format!("cannot make the folder {}", path.display()))?;
+        let made = DirBuilder::new().mode(0o700).create(&path);
+        made.with_context(|| {
+            let temp = path.parent().unwrap_or(&path);
+            format!("cannot make a folder in {}", temp.display())
+        })?;
         let mut owner = File::create(path.join(OWNER_FILE))?;
         owner.try_lock().context("cannot lock the run folder")?;
         let us = Owner::of(std::process::id()).context("cannot tell when we started")?;
