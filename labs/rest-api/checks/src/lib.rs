@@ -93,7 +93,7 @@ impl Api {
 
     /// Lets both instances go as far as they can: until each of their statements is answered
     /// or waits for what another session has locked. What they ask on a new connection is
-    /// seen when it is open. Whoever still asks after [`LONGEST_WAY`] rounds polls until the other
+    /// seen when it is open. Whoever still asks after `LONGEST_WAY` rounds polls until the other
     /// one is done, which is not wrong: then the check goes on.
     pub async fn go_as_far_as_they_can(&self, other: &Instance) {
         for _ in 0..LONGEST_WAY {
