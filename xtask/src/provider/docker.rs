@@ -168,17 +168,26 @@ impl Container {
         self.0.rm().await.context("cannot remove the container")
     }
 
-    async fn is_running(&self) -> bool {
-        self.0.is_running().await.unwrap_or(false)
+    /// How it ended; nothing while it runs.
+    async fn end(&self) -> Option<String> {
+        match self.0.is_running().await {
+            Ok(true) => return None,
+            Ok(false) => {}
+            Err(error) => return Some(format!("Docker does not say how: {error}")),
+        }
+        Some(match self.0.exit_code().await {
+            Ok(Some(code)) => format!("exit status: {code}"),
+            Ok(None) => "the container is gone".to_owned(),
+            Err(error) => format!("Docker does not say how: {error}"),
+        })
     }
 
     async fn until_ended(&self) -> String {
-        while self.is_running().await {
+        loop {
+            if let Some(end) = self.end().await {
+                return end;
+            }
             sleep(Duration::from_millis(100)).await;
-        }
-        match self.0.exit_code().await.ok().flatten() {
-            Some(code) => format!("exit status: {code}"),
-            None => "the container is gone".to_owned(),
         }
     }
 
@@ -215,11 +224,10 @@ pub(crate) async fn start(
     // Docker gives the port of a container that has ended to the next one: only while ours runs
     // was it our server that answered.
     let reason = match alive {
-        Ok(()) if container.is_running().await => return Ok((target, container)),
-        Ok(()) => format!(
-            "ended before it answered ({})",
-            container.until_ended().await
-        ),
+        Ok(()) => match container.end().await {
+            None => return Ok((target, container)),
+            Some(how) => format!("ended before it answered ({how})"),
+        },
         Err(reason) => reason,
     };
     let log = container.log().await;
