@@ -12,8 +12,11 @@ use crate::report::style::Look;
 use crate::report::terminal::trouble;
 use crate::report::{CheckReport, ExerciseReport, Status, words};
 
-/// How much of a timeline is shown: the first few visits.
+/// How many lines of a timeline are shown: the first few visits.
 const LINES: usize = 9;
+
+/// So many, where the file stands below them: the number above has to stay on a screen of 24 rows.
+const LINES_ABOVE_A_FILE: usize = 5;
 
 /// Narrower, and two timelines do not stand side by side.
 const SIDE_BY_SIDE: usize = 76;
@@ -43,7 +46,8 @@ pub(super) fn before(
         None => "Measured: ".to_owned(),
     };
     let mut text = format!("\n{said}{}\n\n", measured.style(look.bad));
-    for line in lines(&check.timeline, look.width.saturating_sub(2)) {
+    let width = look.width.saturating_sub(2);
+    for line in lines(&check.timeline, LINES_ABOVE_A_FILE, width) {
         text += &format!("  {line}\n");
     }
     let file = fs::read_to_string(&tour.file)
@@ -152,14 +156,14 @@ fn side_by_side(before: &CheckReport, after: &CheckReport, look: &Look) -> Strin
         let mut text = String::new();
         for (title, check) in [("before", before), ("after", after)] {
             text += &format!("{}\n", title.style(look.strong));
-            for line in lines(&check.timeline, look.width.saturating_sub(2)) {
+            for line in lines(&check.timeline, LINES, look.width.saturating_sub(2)) {
                 text += &format!("  {line}\n");
             }
         }
         return text;
     }
     let half = (look.width - 3) / 2;
-    let (left, right) = (lines(&before.timeline, half), lines(&after.timeline, half));
+    let [left, right] = [before, after].map(|check| lines(&check.timeline, LINES, half));
     let mut text = format!(
         "{} │ {}\n",
         format!("{:<half$}", "before").style(look.strong),
@@ -172,8 +176,8 @@ fn side_by_side(before: &CheckReport, after: &CheckReport, look: &Look) -> Strin
     text
 }
 
-/// The first messages, each on a line of its own that is cut at `width`.
-fn lines(events: &[Event], width: usize) -> Vec<String> {
+/// The first `most` messages, each on a line of its own that is cut at `width`.
+fn lines(events: &[Event], most: usize, width: usize) -> Vec<String> {
     let widest = |of: fn(&Event) -> &String| {
         let widths = events.iter().map(|event| of(event).chars().count());
         widths.max().unwrap_or(0)
@@ -181,7 +185,7 @@ fn lines(events: &[Event], width: usize) -> Vec<String> {
     let (from, to) = (widest(|event| &event.from), widest(|event| &event.to));
     let mut lines: Vec<String> = events
         .iter()
-        .take(LINES)
+        .take(most)
         .map(|event| {
             let parties = format!("{:<from$} → {:<to$}  ", event.from, event.to);
             let room = width.saturating_sub(parties.chars().count());
@@ -189,10 +193,10 @@ fn lines(events: &[Event], width: usize) -> Vec<String> {
             parties + &beside(&event.what, reply, room)
         })
         .collect();
-    if events.len() > LINES {
+    if events.len() > most {
         lines.push(format!(
             "… {} more",
-            words::count(events.len() - LINES, "line")
+            words::count(events.len() - most, "line")
         ));
     }
     lines
