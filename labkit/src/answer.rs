@@ -25,13 +25,15 @@ impl Answer {
     pub fn json<T: DeserializeOwned>(&self) -> T {
         serde_json::from_str(&self.body).unwrap_or_else(|error| {
             self.point("not the JSON of the brief");
-            finding::fail(
+            finding::fail_because(
                 "",
                 format!(
                     "{} answered {self}, which does not read: {error}",
                     self.request
                 ),
                 "the JSON that the brief describes",
+                "What its readers cannot read is no answer to them: they show an error where the \
+                 value should be.",
             )
         })
     }
@@ -41,10 +43,16 @@ impl Answer {
     pub fn expect_ok(self) -> Self {
         if !(200..300).contains(&self.status) {
             self.point("not a success");
-            finding::fail(
+            let (saw, expected) = (format!("{} answered {self}", self.request), "a 2xx answer");
+            if self.status < 500 {
+                finding::fail("", saw, expected);
+            }
+            finding::fail_because(
                 "",
-                format!("{} answered {self}", self.request),
-                "a 2xx answer",
+                saw,
+                expected,
+                "By such an answer your service says itself that it failed. Whoever asked has \
+                 nothing, and what this check is about was not reached.",
             );
         }
         self

@@ -193,7 +193,7 @@ impl App {
     async fn send(&self, method: &str, path: &str, body: Option<&impl Serialize>) -> Answer {
         match self.send_within(method, path, body, PATIENCE).await {
             Some(answer) => answer,
-            None => finding::fail(
+            None => finding::fail_because(
                 "",
                 format!(
                     "{method} {path} was not answered within {} s{}",
@@ -201,6 +201,8 @@ impl App {
                     self.last_words()
                 ),
                 "an answer",
+                "Whoever asked cannot tell a slow service from a dead one. What a request waits \
+                 for has to have an end: a lock that is held, an answer that does not come.",
             ),
         }
     }
@@ -245,8 +247,7 @@ impl App {
                     "",
                     format!("{request}: {}{}", self.how_it_broke(), self.last_words()),
                     "an HTTP answer",
-                    "Whoever asked learns nothing, not even whether to try again. An error that \
-                     is returned becomes an answer; a panic does not.",
+                    self.why_it_matters_that_it_broke(),
                 )
             }
             Err(_) => {
@@ -262,6 +263,14 @@ impl App {
             Some(status) => format!("your service ended ({})", in_words(status)),
             None => "your service closed the connection without an answer".to_owned(),
         }
+    }
+
+    fn why_it_matters_that_it_broke(&self) -> &'static str {
+        if self.stderr.panics().is_empty() {
+            return "Whoever asked learns nothing, not even whether to try again.";
+        }
+        "Whoever asked learns nothing, not even whether to try again. An error that is returned \
+         becomes an answer; a panic does not."
     }
 
     /// Asks the app to end (SIGTERM) and waits; one that does not end fails the check.

@@ -197,7 +197,11 @@ impl Gate {
         if opened && self.barrier.told.load(Ordering::Relaxed) {
             let Route { method, path } = &self.barrier.route;
             let (name, timeline) = (&self.shared.name, &self.shared.timeline);
-            timeline.push(name, "check", format!("{method} {path} goes on"));
+            timeline.push(
+                name,
+                "check",
+                format!("{method} {path} let go by the check"),
+            );
         }
     }
 }
@@ -249,8 +253,8 @@ impl Barrier {
         // One line for a crowd: a gate may park a hundred.
         if first {
             let held = match self.side {
-                Side::Request => format!("{request} held, not done yet"),
-                Side::Reply => format!("{request} done, its answer held"),
+                Side::Request => format!("{request} held back by the check, not done yet"),
+                Side::Reply => format!("{request} done, its answer held back by the check"),
             };
             shared.timeline.push(&shared.name, "check", held);
         }
