@@ -98,9 +98,9 @@ async fn change_stock(
 /// of a `Mutex` from std, is told here at the line that keeps it; the router would only say that
 /// a handler is none.
 fn on_any_thread<'a, T>(
-    exercise: impl Future<Output = T> + Send + 'a,
+    work: impl Future<Output = T> + Send + 'a,
 ) -> Pin<Box<dyn Future<Output = T> + Send + 'a>> {
-    Box::pin(exercise)
+    Box::pin(work)
 }
 
 async fn forward(State(shop): State<Shop>, Json(forward): Json<Forward>) -> StatusCode {
