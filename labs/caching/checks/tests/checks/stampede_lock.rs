@@ -46,14 +46,7 @@ async fn a_hundred_callers_on_two_instances_load_once(shop: Shop) {
     let did = format!(
         "GET {path} by {CALLERS} callers on each of two instances, with the catalogue held back"
     );
-    let mut crowd = shop
-        .app
-        .begin_crowd([path; CALLERS])
-        .and(other.begin_crowd([path; CALLERS]));
-    until_loading(&mut crowd, &gate, path).await;
-    crowd
-        .during(async { tokio::join!(shop.app.come_in(), other.come_in()) })
-        .await;
+    let crowd = begin_crowds::<CALLERS>([&shop.app, &other], &gate, path).await;
     gate.open();
     let answers = both(crowd.answer().await);
     shop.measured(shop.catalogue.door.count("GET", path));
@@ -151,15 +144,7 @@ async fn the_others_wait_for_as_long_as_the_load_takes(shop: Shop) {
         "GET {path} by two callers on each of two instances, with the catalogue held back for {} s",
         LONG_LOAD.as_secs_f64()
     );
-    let callers = [path; 2];
-    let mut crowd = shop
-        .app
-        .begin_crowd(callers)
-        .and(other.begin_crowd(callers));
-    until_loading(&mut crowd, &gate, path).await;
-    crowd
-        .during(async { tokio::join!(shop.app.come_in(), other.come_in()) })
-        .await;
+    let mut crowd = begin_crowds::<2>([&shop.app, &other], &gate, path).await;
     shop.redis.shorten_everything_to(SHORTENED).await;
     crowd.during(tokio::time::sleep(LONG_LOAD)).await;
     crowd
@@ -558,14 +543,7 @@ async fn a_failed_load_leaves_no_lock(shop: Shop) {
         let gate = shop.catalogue.door.gate("GET", path);
         let did =
             format!("GET {path} by six callers on two instances; the catalogue answers {says}");
-        let mut crowd = shop
-            .app
-            .begin_crowd([path; 3])
-            .and(other.begin_crowd([path; 3]));
-        until_loading(&mut crowd, &gate, path).await;
-        crowd
-            .during(async { tokio::join!(shop.app.come_in(), other.come_in()) })
-            .await;
+        let crowd = begin_crowds::<3>([&shop.app, &other], &gate, path).await;
         let lock = shop.redis.lock(&did).await;
         shop.catalogue.door.fail("GET", path, says);
         gate.open();
@@ -617,6 +595,23 @@ async fn one_deal_does_not_wait_for_another(shop: Shop) {
     expect_served(&answers, &quick, &did, &format!("{} is loaded", slow.path));
     gate.open();
     expect_served(&request.answer().await, &slow, &did, "");
+}
+
+/// So many callers on each of two instances, followed until a load is parked at the gate and the
+/// others have come in.
+async fn begin_crowds<'a, const CALLERS: usize>(
+    [one, other]: [&'a Instance; 2],
+    gate: &Gate,
+    path: &'a str,
+) -> InFlight<'a, (Answers, Answers)> {
+    let mut crowds = one
+        .begin_crowd([path; CALLERS])
+        .and(other.begin_crowd([path; CALLERS]));
+    until_loading(&mut crowds, gate, path).await;
+    crowds
+        .during(async { tokio::join!(one.come_in(), other.come_in()) })
+        .await;
+    crowds
 }
 
 /// Waits until a load is parked at the gate.
