@@ -88,6 +88,11 @@ impl Instance {
         self.app.get(path).await
     }
 
+    /// GET by somebody who waits for so long and no longer.
+    pub async fn get_within(&self, path: &str, limit: Duration) -> Option<Answer> {
+        self.app.get_within(path, limit).await
+    }
+
     /// PUT with a JSON body, and whatever the answer is.
     pub async fn put(&self, path: &str, body: &impl Serialize) -> Answer {
         self.app.put(path, body).await

@@ -1,11 +1,17 @@
 //! Exercise 3: what does not exist is asked for once.
 
+use std::time::Duration;
+
 use caching_checks::{InFlight, Instance, Shop, Steps, Voucher};
 use labkit::answer::Answer;
 use labkit::finding::fail;
 use labkit::upstream::Gate;
 use labkit::wire::Match;
 use rand::RngExt as _;
+
+/// A lookup that has not been answered after this is taken for one that waits for the creation.
+/// Decides how the check goes on, never the verdict.
+const BLOCKED: Duration = Duration::from_secs(2);
 
 /// Crawlers try codes all night. What does not exist is never a hit in a cache that keeps
 /// only what exists, so each try is paid for by the catalogue.
@@ -135,7 +141,7 @@ async fn expect_found(
 
 /// Lets a creation by `other` go until the catalogue has made it, with a lookup on each instance
 /// just before: whatever was told to Redis until then, the absence is there again, and whatever
-/// an instance remembers beside its own creation.
+/// an instance remembers beside its own creation. A service may let them wait for the creation.
 async fn until_committed(
     shop: &Shop,
     other: &Instance,
@@ -149,7 +155,7 @@ async fn until_committed(
         _ => never_committed(path),
     }
     for app in [other, &shop.app] {
-        creation.during(app.get(path)).await;
+        creation.during(app.get_within(path, BLOCKED)).await;
     }
     comes.open();
     match creation.until(committed.parked(1)).await {
