@@ -68,8 +68,8 @@ fn not_yet(lab: &Lab, exercise: &Exercise, look: &Look) -> String {
         format!("cargo xtask solution {target} --peek"),
     );
     format!(
-        "{target} has not passed yet; once it has, this shows how the reference differs from \
-         {}\n\nstuck {}\npeek  {}  (shows it now; this is recorded)\n",
+        "{target} does not pass, as far as its last check knows; once it does, this shows how the \
+         reference differs from {}\n\nstuck {}\npeek  {}  (shows it now; this is recorded)\n",
         files.join(", "),
         hint.style(look.command),
         peek.style(look.command),

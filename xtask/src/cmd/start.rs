@@ -208,7 +208,7 @@ impl Tour<'_> {
                 Some(after) if after.status == Status::Passed => {
                     self.say(&page::almost(before, after, &exercise, look));
                 }
-                Some(other) => self.say(&page::not_yet(other, before, look)),
+                Some(other) => self.say(&page::not_yet(other, before, &exercise, look)),
                 None => self.say(&trouble(&exercise, false, false, look)),
             }
         }

@@ -1,8 +1,10 @@
-//! Redis seen from the side: what it holds, without a line on the timeline.
+//! Redis seen from the side: to look at what it holds leaves no line on the timeline, to let time
+//! pass for it does.
 
 use std::fmt;
 
 use labkit::finding::{self, fail, fail_because};
+use labkit::timeline::Timeline;
 use labkit::wire::{Address, Target};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ConnectionAddr, IntoConnectionInfo as _, RedisConnectionInfo};
@@ -14,6 +16,7 @@ pub const NOTHING_KEPT: &str = "What is not kept can neither be found nor expire
 /// A connection of the check's own, past the wire.
 pub struct Inside {
     connection: MultiplexedConnection,
+    timeline: Timeline,
     database: u32,
 }
 
@@ -47,12 +50,13 @@ impl fmt::Display for Entry {
 
 impl Inside {
     /// Connects to the server that a check was given.
-    pub async fn of(target: &Target) -> Self {
+    pub async fn of(target: &Target, timeline: Timeline) -> Self {
         let connection = connect(target).await.unwrap_or_else(|error| {
             finding::unavailable(format!("no connection to Redis: {error}"))
         });
         Self {
             connection,
+            timeline,
             database: target.redis_database(),
         }
     }
@@ -98,18 +102,20 @@ impl Inside {
         contents
     }
 
-    /// Fails the check unless what Redis holds lives as long as the variable says: at most
-    /// the whole of it, at least half of it, as the brief has it.
-    pub async fn expect_lives(&self, variable: &str, life_s: i64, path: &str) {
+    /// Fails the check unless what Redis holds after these requests lives as long as the variable
+    /// says: at most the whole of it, at least half of it, as the brief has it.
+    pub async fn expect_lives(&self, variable: &str, life_s: i64, requests: &str) {
         let entries = self.entries().await;
-        let did = format!("GET {path} with {variable}={life_s}, then read PTTL of every key");
+        let did = format!("{requests} with {variable}={life_s}, then read PTTL of every key");
         let expected = format!("a life of {} to {life_s} s", life_s / 2);
         let Some(longest) = entries.iter().max_by_key(|entry| entry.pttl) else {
             fail_because(did, self.holds_nothing().await, expected, NOTHING_KEPT)
         };
         if let Some(entry) = entries.iter().find(|entry| entry.pttl == -1) {
             let saw = format!("PTTL of `{}` is -1: it never expires", entry.key);
-            fail(did, saw, expected);
+            let why = "What has no expiry stays until somebody drops it: a change that nobody was \
+                       told of is wrong for ever.";
+            fail_because(did, saw, expected, why);
         }
         if !longest.lives(life_s) {
             fail_because(
@@ -233,15 +239,15 @@ impl Inside {
                     _ => format!("afterwards `{key}` lives another {}", seconds(*pttl)),
                 };
                 let expected = format!(
-                    "at most the {} that were left: the catalogue was not asked again",
+                    "at most the {} that were left: it was not loaded anew",
                     seconds(left)
                 );
                 fail_because(
                     did,
                     saw,
                     expected,
-                    "What each hit prolongs lives for as long as people look at it, and with it \
-                     all that has become wrong in it.",
+                    "What is prolonged by each hit, or by what is done for another thing, lives \
+                     for as long as people look, and with it all that has become wrong in it.",
                 );
             }
         }
@@ -252,6 +258,7 @@ impl Inside {
     pub async fn shorten_everything_to(&self, pttl: i64) -> Vec<String> {
         let keys = self.entries().await.into_iter().map(|entry| entry.key);
         let keys: Vec<String> = keys.collect();
+        self.say(format!("lets time pass until {} are left", seconds(pttl)));
         for key in &keys {
             let _: i64 = self.ask(redis::cmd("PEXPIRE").arg(key).arg(pttl)).await;
         }
@@ -260,6 +267,7 @@ impl Inside {
 
     /// Lets so many milliseconds pass for what Redis holds: what lives no longer is gone.
     pub async fn let_pass(&self, ms: i64) {
+        self.say(format!("lets {} pass", seconds(ms)));
         for Entry { key, pttl } in self.entries().await {
             let left = match pttl {
                 -1 => continue,
@@ -268,6 +276,10 @@ impl Inside {
             // Redis ends at once what has no time left.
             let _: i64 = self.ask(redis::cmd("PEXPIRE").arg(&key).arg(left)).await;
         }
+    }
+
+    fn say(&self, what: String) {
+        self.timeline.push("check", "redis", what);
     }
 
     /// The one field of INFO that is a number.

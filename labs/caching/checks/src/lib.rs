@@ -46,7 +46,7 @@ impl Fixture for Shop {
     async fn open(check: &Check) -> Self {
         let mut rng = check.rng();
         let catalogue = Catalogue::open(check, &mut rng).await;
-        let redis = Inside::of(&check.redis()).await;
+        let redis = Inside::of(&check.redis(), check.timeline()).await;
         let app = Instance::start(check, "app", catalogue.address(), &[]).await;
         Self {
             app,
@@ -106,7 +106,7 @@ pub struct Cache {
 impl Fixture for Cache {
     async fn open(check: &Check) -> Self {
         Self {
-            redis: Inside::of(&check.redis()).await,
+            redis: Inside::of(&check.redis(), check.timeline()).await,
             timeline: check.timeline(),
         }
     }

@@ -87,8 +87,7 @@ impl Storefront {
             finding::fail(
                 did,
                 format!(
-                    "the storefront shows {} cents, and does so until the entry expires; the \
-                     catalogue says {}; {}",
+                    "the storefront shows {} cents, from Redis; the catalogue says {}; {}",
                     seen.cents,
                     truth.cents,
                     self.told_redis()

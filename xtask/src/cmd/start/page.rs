@@ -84,16 +84,32 @@ pub(super) fn before(
     Ok(text)
 }
 
-/// The number after a save that did not do it.
-pub(super) fn not_yet(check: &CheckReport, before: &CheckReport, look: &Look) -> String {
+/// The number after a save that did not do it. Where something was won all the same, another
+/// check knows better what is missing.
+pub(super) fn not_yet(
+    check: &CheckReport,
+    before: &CheckReport,
+    exercise: &ExerciseReport,
+    look: &Look,
+) -> String {
     let measured = check.measured.unwrap_or_default();
-    let still = match check.measured == before.measured {
-        true => "still ",
-        false => "",
+    let mut text = match check.measured == before.measured {
+        true => format!("\nMeasured: still {}\n", measured.style(look.bad)),
+        false => format!("\nMeasured: {}\n", measured.style(look.bad)),
     };
-    let saw = check.finding.as_ref().map(|finding| &finding.saw);
-    let saw = saw.map_or_else(String::new, |saw| format!("  {}\n", paragraph(saw, look)));
-    format!("\nMeasured: {still}{}\n{saw}\n", measured.style(look.bad))
+    if let Some(finding) = &check.finding {
+        let says = format!("{}; expected {}", finding.saw, finding.expected);
+        text += &format!("{}\n", paragraph(&says, look));
+    }
+    let mut others = exercise.clone();
+    others
+        .checks
+        .retain(|other| other.name != check.name && other.status != Status::Passed);
+    if check.measured != before.measured && !others.checks.is_empty() {
+        let says = "Another check of the exercise says more:";
+        text += &format!("\n{says}\n\n{}", trouble(&others, false, false, look));
+    }
+    text + "\n"
 }
 
 /// The number that was wanted, what changed on the wire, and where to go on.
@@ -144,7 +160,7 @@ pub(super) fn almost(
         exercise.title
     );
     format!(
-        "\nMeasured: {}. It was {was}. {}\n\n{}",
+        "\nMeasured: {}. It was {was}.\n{}\n\n{}",
         is.style(look.good),
         paragraph(&says, look),
         trouble(exercise, false, false, look)

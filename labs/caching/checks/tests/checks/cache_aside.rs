@@ -59,14 +59,14 @@ async fn another_instance_reads_what_the_first_has_loaded(shop: Shop) {
 #[labkit::test]
 async fn a_hit_is_the_same_product_as_a_miss(shop: Shop) {
     for product in shop.catalogue.products::<5>() {
-        for source in ["the first read", "the second read"] {
+        for time in ["first", "second"] {
             let answer = shop.app.get(&product.path()).await.expect_ok();
             let shown: Product = answer.json();
             if shown != product {
                 answer.point("not what the catalogue says");
                 fail(
                     "",
-                    format!("on {source}: {}", json(&shown)),
+                    format!("{} for the {time} time: {}", answer.request, json(&shown)),
                     format!("what the catalogue says: {}", json(&product)),
                 );
             }
@@ -119,7 +119,9 @@ async fn a_cached_product_expires(shop: Shop) {
         };
         let path = product.path();
         let _ = app.get(&path).await.expect_ok();
-        shop.redis.expect_lives("PRODUCT_TTL_S", life, &path).await;
+        shop.redis
+            .expect_lives("PRODUCT_TTL_S", life, &format!("GET {path}"))
+            .await;
         let loads = || shop.catalogue.door.count("GET", &path);
         let read = async || {
             let _ = app.get(&path).await;
@@ -183,15 +185,18 @@ async fn what_redis_has_forgotten_is_loaded_again(shop: Shop) {
     }
 }
 
-/// Fails the check unless the answer has the name and the stock that the catalogue has now.
+/// Fails the check unless the answer has the name and the stock that the catalogue has now, when
+/// what Redis held is gone.
 fn expect_now(answer: &Answer, product: &Product, did: String) {
     let changed = |shown: Product| shown.name != product.name || shown.stock != product.stock;
     if answer.status != 200 || changed(answer.json()) {
         answer.point("not what the catalogue says now");
-        fail(
+        fail_because(
             did,
             format!("your service answered {answer}"),
             format!("what the catalogue says now: {}", json(product)),
+            "What lives on past its life nobody can drop: a copy that an instance keeps to itself, \
+             or an entry that is prolonged by what is done for another product.",
         );
     }
 }

@@ -36,7 +36,7 @@ async fn while_redis_is_well_a_manual_is_loaded_once(shop: Shop) {
         .loads_of(&manual.path)
         .expect(1, "only the first read is a miss");
     shop.redis
-        .expect_lives("MANUAL_TTL_S", 600, &manual.path)
+        .expect_lives("MANUAL_TTL_S", 600, &format!("GET {}, twice", manual.path))
         .await;
     let did = format!("GET {} of what is in Redis", manual.path);
     let loads = || shop.catalogue.door.count("GET", &manual.path);
@@ -48,7 +48,7 @@ async fn while_redis_is_well_a_manual_is_loaded_once(shop: Shop) {
     let short = shop.second_app_with(&[("MANUAL_TTL_S", 90)]).await;
     expect_shown(&short.get(&other.path).await, &other.value, "");
     shop.redis
-        .expect_lives("MANUAL_TTL_S", 90, &other.path)
+        .expect_lives("MANUAL_TTL_S", 90, &format!("GET {}", other.path))
         .await;
 }
 

@@ -184,7 +184,9 @@ async fn absence_expires_soon(mut shop: Shop) {
         for _ in 0..2 {
             app.get(&path).await;
         }
-        shop.redis.expect_lives("NEGATIVE_TTL_S", life, &path).await;
+        shop.redis
+            .expect_lives("NEGATIVE_TTL_S", life, &format!("GET {path}, twice"))
+            .await;
         shop.catalogue.add_voucher(code, &voucher);
         expect_the_truth_after_its_life(&shop, app, &path, &voucher).await;
     }
@@ -308,20 +310,26 @@ async fn an_existing_voucher_is_loaded_once(mut shop: Shop) {
 #[labkit::test]
 async fn an_existing_voucher_lives_its_own_life(mut shop: Shop) {
     let shorter = shop.second_app_with(&[("VOUCHER_TTL_S", 900)]).await;
+    let rounds = shop.mark();
     for (by_the_app, life) in [(false, 3600), (false, 900), (true, 900)] {
+        shop.begin_round(rounds);
         let (code, first) = (code(&mut shop), voucher(&mut shop));
         let path = path(&code);
         let app = match life {
             900 => &shorter,
             _ => &shop.app,
         };
-        if by_the_app {
+        let requests = if by_the_app {
             let _ = app.put(&path, &first).await.expect_ok();
+            format!("PUT {path} and GET {path}")
         } else {
             shop.catalogue.add_voucher(&code, &first);
-        }
+            format!("GET {path}")
+        };
         let _ = app.get(&path).await.expect_ok();
-        shop.redis.expect_lives("VOUCHER_TTL_S", life, &path).await;
+        shop.redis
+            .expect_lives("VOUCHER_TTL_S", life, &requests)
+            .await;
         let loads = || shop.catalogue.door.count("GET", &path);
         let read = async || {
             let _ = app.get(&path).await;

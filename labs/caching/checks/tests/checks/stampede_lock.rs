@@ -7,7 +7,7 @@ use caching_checks::{
     expect_served, expect_shown,
 };
 use labkit::answer::Answer;
-use labkit::finding::fail;
+use labkit::finding::{fail, fail_because};
 use labkit::upstream::Gate;
 use labkit::wire::Match;
 use rand::RngExt as _;
@@ -36,7 +36,8 @@ const MOST_STEPS: usize = 20;
 const LOCK_TTL_MS: i64 = 30_000;
 
 /// The moment in which the deal of the day expires is the moment in which everybody wants
-/// it. Without a lock each of them is a load; with a lock in the process, each instance.
+/// it. Without a lock each of them is a load; with a lock in the process, each instance; with a
+/// lock that ends before the load does, whoever comes then.
 #[labkit::test]
 async fn a_hundred_callers_on_two_instances_load_once(shop: Shop) {
     let [deal] = shop.catalogue.goods.some(Sort::Deal);
@@ -141,7 +142,8 @@ async fn the_others_wait_for_as_long_as_the_load_takes(shop: Shop) {
     let other = shop.second_app().await;
     let gate = shop.catalogue.door.gate("GET", path);
     let did = format!(
-        "GET {path} by two callers on each of two instances, with the catalogue held back for {} s",
+        "GET {path} by two callers on each of two instances, with the catalogue held back for {} s \
+         or more",
         LONG_LOAD.as_secs_f64()
     );
     let mut crowd = begin_crowds::<2>([&shop.app, &other], &gate, path).await;
@@ -229,7 +231,9 @@ async fn a_deal_is_forgotten_in_time(shop: Shop) {
     let path = deal.path.as_str();
     let app = shop.second_app_with(&[("DEAL_TTL_S", 120)]).await;
     expect_shown(&app.get(path).await, &deal.value, "");
-    shop.redis.expect_lives("DEAL_TTL_S", 120, path).await;
+    shop.redis
+        .expect_lives("DEAL_TTL_S", 120, &format!("GET {path}"))
+        .await;
     let loads = || shop.catalogue.door.count("GET", path);
     let read = async || {
         let _ = app.get(path).await;
@@ -296,10 +300,11 @@ async fn take_over(
             if locks.is_empty() {
                 never_asked(path);
             }
-            fail(
+            fail_because(
                 &gets,
                 format!("GET {path} does not reach the catalogue while the other is loaded"),
                 "a lock for each deal",
+                "One lock for everything makes the slowest page the pace of all.",
             );
         }
         let lock = shop.redis.lock_beside(&locks, &did).await;
