@@ -109,6 +109,12 @@ impl Steps {
     pub async fn next(&mut self) -> Option<Step> {
         self.steps.recv().await
     }
+
+    /// How many more stand still at this moment, of which [`Steps::next`] has not told yet: an app
+    /// with several connections sends several at the same time.
+    pub fn waiting(&self) -> usize {
+        self.steps.len()
+    }
 }
 
 /// One message that stands still. Dropping it releases.

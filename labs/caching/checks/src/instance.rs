@@ -118,14 +118,14 @@ impl Instance {
         self.app.settle(ROUND_TRIPS).await;
     }
 
-    /// Waits until Redis has done what was let go: messages of a pipeline follow each
-    /// other faster than it works.
-    pub(crate) async fn replies(&self) {
+    /// Waits until Redis has done what was let go, all but what is `held`: messages of a
+    /// pipeline follow each other faster than it works.
+    pub(crate) async fn replies(&self, held: impl Fn() -> usize) {
         // A command may have no reply of its own: that must not stop the walk.
         for _ in 0..200 {
             let messages = self.redis.messages();
-            let waiting = messages.iter().filter(|message| message.reply.is_none());
-            if waiting.count() <= 1 {
+            let unanswered = messages.iter().filter(|message| message.reply.is_none());
+            if unanswered.count() <= held() {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -188,7 +188,8 @@ impl Steps<'_> {
             // Nor does it cost patience how long each message is held: it is the check that a
             // request with many messages waits for.
             let pause = Pause::begin();
-            request.during(self.instance.replies()).await;
+            let held = || 1 + self.held.waiting();
+            request.during(self.instance.replies(held)).await;
             request.during(self.instance.settle()).await;
             if request.answered().is_some() {
                 self.unawaited = Some(step);
@@ -221,13 +222,15 @@ impl Steps<'_> {
             };
             match request.until(either).await {
                 Some(Ok(Some(step))) => {
-                    request.during(self.instance.replies()).await;
+                    let held = || 1 + self.held.waiting();
+                    request.during(self.instance.replies(held)).await;
                     look(last.as_deref()).await;
                     last = Some(step.message().kind.to_string());
                     step.release();
                 }
                 Some(Err(ended)) => {
-                    request.during(self.instance.replies()).await;
+                    let held = || self.held.waiting();
+                    request.during(self.instance.replies(held)).await;
                     look(last.as_deref()).await;
                     return Some(ended);
                 }

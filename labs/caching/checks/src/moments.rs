@@ -65,7 +65,8 @@ impl Instance {
             let words = step.message().kind.to_string();
             seen += 1;
             if seen == k {
-                request.during(self.replies()).await;
+                let held = || usize::from(!to_catalogue) + redis.waiting();
+                request.during(self.replies(held)).await;
                 break (format!("your service's `{words}`"), Some(step), None);
             }
             step.release();
