@@ -12,7 +12,7 @@ use labkit::upstream::Upstream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A catalogue of one price, which a PUT raises by one.
 async fn catalogue() -> Upstream {
