@@ -62,6 +62,19 @@ impl Instance {
         }
     }
 
+    /// Waits until this instance has come to rest and Redis owes it no answer. False where that
+    /// does not come: then it is busy with something.
+    pub async fn waits_for_no_answer(&self) -> bool {
+        for _ in 0..20 {
+            self.fall_silent().await;
+            let messages = self.redis.messages();
+            if messages.iter().all(|message| message.reply.is_some()) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Waits, for as long as a caller would, until this instance asks the catalogue for a
     /// path.
     pub async fn asks(&self, path: &str) -> bool {

@@ -120,7 +120,7 @@ impl Instance {
 
     /// Waits until Redis has done what was let go, all but what is `held`: messages of a
     /// pipeline follow each other faster than it works.
-    pub(crate) async fn replies(&self, held: impl Fn() -> usize) {
+    pub async fn replies(&self, held: impl Fn() -> usize) {
         // A command may have no reply of its own: that must not stop the walk.
         for _ in 0..200 {
             let messages = self.redis.messages();

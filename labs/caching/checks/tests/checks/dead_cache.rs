@@ -132,11 +132,29 @@ async fn a_dead_cache_does_not_become_a_dead_catalogue(mut shop: Shop) {
         .second_app_with(&[BUDGET, ("ORIGIN_LIMIT", limit as u64)])
         .await;
     app.redis.down();
+    expect_turns(&shop, &app, &manuals, limit, "with Redis down").await;
+}
+
+/// An empty cache misses as often as a dead one: after a restart, after somebody has emptied it,
+/// when what came at the same time expires at the same time.
+#[labkit::test]
+async fn an_empty_cache_does_not_become_a_dead_catalogue(mut shop: Shop) {
+    let manuals: [Thing; 20] = shop.catalogue.goods.some(Sort::Manual);
+    let limit: usize = shop.rng.random_range(3..=7);
+    let app = shop
+        .second_app_with(&[("ORIGIN_LIMIT", limit as u64)])
+        .await;
+    expect_turns(&shop, &app, &manuals, limit, "with Redis well and empty").await;
+}
+
+/// Fails the check unless a crowd is served, and no more than `limit` of it are at the catalogue
+/// at the same time.
+async fn expect_turns(shop: &Shop, app: &Instance, manuals: &[Thing], limit: usize, with: &str) {
     let gate = shop.catalogue.door.gate("GET", ANY);
     let callers = manuals.iter().cycle().take(CALLERS);
     let mut crowd = app.begin_crowd(callers.map(|manual| manual.path.as_str()));
     let did = format!(
-        "{CALLERS} callers at once, of {} manuals, with Redis down and the catalogue held back",
+        "{CALLERS} callers at once, of {} manuals, {with}, and the catalogue held back",
         manuals.len()
     );
     until_loading(&mut crowd, &gate, &did).await;
@@ -144,7 +162,7 @@ async fn a_dead_cache_does_not_become_a_dead_catalogue(mut shop: Shop) {
     let _ = crowd.during(gate.parked_within(CALLERS, RUSH)).await;
     gate.open();
     let answers = crowd.answer().await;
-    expect_limit(&shop, limit, &did);
+    expect_limit(shop, limit, &did);
     for (answer, manual) in answers.into_iter().zip(manuals.iter().cycle()) {
         let answers: Answers = vec![answer];
         expect_served(
@@ -298,22 +316,66 @@ async fn a_load_without_its_reader_counts_as_well(shop: Shop) {
     }
 }
 
-/// Readers of one manual may well wait for one load. Then it is not the first one's alone:
-/// the others are still there when that one has closed the tab.
+/// Readers of one manual may well wait for one load. Then it is not the first one's alone: the
+/// others are still there when that one has closed the tab, and still more than the catalogue can
+/// take.
 #[labkit::test]
 async fn a_reader_who_hangs_up_strands_nobody(shop: Shop) {
     let [manual] = shop.catalogue.goods.some(Sort::Manual);
     let path = manual.path.as_str();
+    let limit: usize = 2;
+    let app = shop
+        .second_app_with(&[("ORIGIN_LIMIT", limit as u64)])
+        .await;
     let gate = shop.catalogue.door.gate("GET", path);
-    let did = format!("GET {path} by one reader, who hangs up during the load, and by four others");
-    let mut first = shop.app.begin_get(path);
+    let did = format!(
+        "GET {path} with ORIGIN_LIMIT={limit} by one reader, who hangs up during the load, and by \
+         eight others"
+    );
+    let mut first = app.begin_get(path);
     until_loading(&mut first, &gate, &did).await;
-    let mut others = shop.app.begin_crowd([path; 4]);
-    others.during(shop.app.come_in()).await;
-    others.during(shop.app.hang_up(first, path)).await;
+    let mut others = app.begin_crowd([path; 8]);
+    others.during(app.come_in()).await;
+    others.during(app.hang_up(first, path)).await;
+    // The load that ended with its reader may still be on its way out: it is one more.
+    let more = others.during(gate.parked_within(limit + 2, RUSH)).await;
+    if more.is_ok() {
+        fail(
+            did,
+            format!(
+                "{} requests are at the catalogue at the same time",
+                gate.parked_now()
+            ),
+            format!("never more than {limit}: who loads in another one's place needs a place"),
+        );
+    }
     gate.open();
     let answers = others.answer().await;
     expect_served(&answers, &manual, &did, "the catalogue answers at once");
+}
+
+/// What an instance remembers for a bad day is what it showed on the last good one. Nobody can
+/// drop it, and nobody can tell it from the truth.
+#[labkit::test]
+async fn a_catalogue_that_fails_is_told_as_a_failure(shop: Shop) {
+    let [manual] = shop.catalogue.goods.some(Sort::Manual);
+    let path = manual.path.as_str();
+    expect_shown(&shop.app.get(path).await, &manual.value, "");
+    shop.redis.forget_everything().await;
+    shop.catalogue.door.fail("GET", path, 503);
+    let did = format!("GET {path}; Redis was emptied, and the catalogue answers 503; GET {path}");
+    let answer = shop.app.get(path).await;
+    if answer.status != 502 {
+        answer.point("neither Redis nor the catalogue has told it");
+        fail(
+            did,
+            format!("your service answered {answer}"),
+            "502: nobody knows the manual",
+        );
+    }
+    shop.catalogue.door.heal();
+    let did = did + "; GET when the catalogue was back";
+    expect_shown(&shop.app.get(path).await, &manual.value, &did);
 }
 
 /// Somebody restarts Redis at four in the morning. Nobody wants to restart the shop as

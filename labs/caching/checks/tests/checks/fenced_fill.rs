@@ -326,6 +326,14 @@ async fn however_slow_a_reader_is_the_old_number_does_not_come_back(mut shop: Sh
     }
 }
 
+/// Who comes after a change, while a reader is still on its way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Visitors {
+    None,
+    One,
+    EachTime,
+}
+
 /// Between any two messages of a reader there is room for a whole change. A fill that first
 /// looks and then writes is right until somebody comes between.
 #[labkit::test]
@@ -334,10 +342,17 @@ async fn a_change_at_any_moment_of_a_fill_wins(mut shop: Shop) {
     let path = stock.path.as_str();
     let other = shop.second_app().await;
     let rounds = shop.mark();
-    // Before each message of the reader once: a change alone, with a visitor after it, or
-    // long before the reader goes on.
-    let after = |nth| [(nth, false, 0), (nth, true, 0), (nth, false, 2 * WEEK)];
-    for (nth, visited, asleep) in (0..MOST_STEPS).flat_map(after) {
+    // Before each message of the reader once: a change alone, with a visitor after it, with one
+    // more after each message that follows, or long before the reader goes on.
+    let after = |nth| {
+        [
+            (nth, Visitors::None, 0),
+            (nth, Visitors::One, 0),
+            (nth, Visitors::EachTime, 0),
+            (nth, Visitors::None, 2 * WEEK),
+        ]
+    };
+    for (nth, visitors, asleep) in (0..MOST_STEPS).flat_map(after) {
         shop.redis.forget_everything().await;
         shop.begin_round(rounds);
         let new = change(&mut shop, &stock);
@@ -347,13 +362,21 @@ async fn a_change_at_any_moment_of_a_fill_wins(mut shop: Shop) {
             .walk(shop.app.begin_get(path), async |last| {
                 if step == nth {
                     new.on(&other).await;
-                    if visited {
+                    if visitors == Visitors::One {
                         let _ = other.get(path).await.expect_ok();
                     }
                     if asleep > 0 {
                         shop.redis.pass(asleep, &[&shop.app, &other]).await;
                     }
                     before = last.map(str::to_owned);
+                } else if step > nth && visitors == Visitors::EachTime {
+                    let did = format!(
+                        "GET {path}; after its `{}`, PUT on the other instance; after its `{}`, \
+                         GET there",
+                        before.as_deref().unwrap_or_default(),
+                        last.unwrap_or_default()
+                    );
+                    expect_next(&other.get(path).await, &new.value, &did);
                 }
                 step += 1;
             })
@@ -363,10 +386,11 @@ async fn a_change_at_any_moment_of_a_fill_wins(mut shop: Shop) {
         if step <= nth {
             return;
         }
-        let visitor = match (visited, asleep) {
-            (true, _) => " and a visitor",
-            (false, 0) => "",
-            (false, _) => ", two weeks before it goes on,",
+        let visitor = match (visitors, asleep) {
+            (Visitors::One, _) => " and a visitor",
+            (Visitors::EachTime, _) => ", and visitors after each of the following,",
+            (Visitors::None, 0) => "",
+            (Visitors::None, _) => ", two weeks before it goes on,",
         };
         let did = match before {
             Some(message) => {

@@ -7,7 +7,8 @@ use caching_checks::{
 };
 use labkit::finding::fail;
 use labkit::patience::{PATIENCE, timeout};
-use labkit::wire::{Match, Step, Steps};
+use labkit::upstream::Gate;
+use labkit::wire::{Hold, Match, Step, Steps};
 use rand::RngExt as _;
 use serde_json::Value;
 
@@ -19,6 +20,8 @@ const HARD: i64 = 600_000;
 const LOCK: i64 = 30_000;
 /// What is added to a life so that it is over.
 const OVER: i64 = 1_000;
+/// What is left of a life that is not over, however long a check may take.
+const LAST_MINUTE: i64 = 60_000;
 
 /// How many ask each instance at the same time.
 const CALLERS: usize = 10;
@@ -166,8 +169,8 @@ async fn past_its_hard_life_a_ranking_is_waited_for(mut shop: Shop) {
 async fn both_lives_are_those_of_the_environment(mut shop: Shop) {
     let [ranking] = shop.catalogue.goods.some(Sort::Ranking);
     let path = ranking.path.as_str();
-    let soft: i64 = shop.rng.random_range(150_000..250_000);
-    let hard: i64 = shop.rng.random_range(1_000_000..2_000_000);
+    let soft: i64 = shop.rng.random_range(1_500_000..2_500_000);
+    let hard: i64 = shop.rng.random_range(10_000_000..20_000_000);
     let lives = [
         ("RANKING_SOFT_MS", soft.cast_unsigned()),
         ("RANKING_HARD_MS", hard.cast_unsigned()),
@@ -183,14 +186,15 @@ async fn both_lives_are_those_of_the_environment(mut shop: Shop) {
             format!("at least {} ms: half of the hard life", hard / 2),
         );
     }
-    shop.redis.pass(soft / 2, &[&app]).await;
+    shop.redis.pass(soft - LAST_MINUTE, &[&app]).await;
     expect_shown(&app.get(path).await, &ranking.value, &with);
     app.fall_silent().await;
+    let did = format!("{with}; let all but a minute of the soft life pass; GET again");
     shop.catalogue
         .loads_of(path)
-        .after(format!("{with}; let half of the soft life pass; GET again"))
+        .after(did)
         .expect(1, "it is still fresh");
-    shop.redis.pass(soft / 2 + OVER, &[&app]).await;
+    shop.redis.pass(LAST_MINUTE + OVER, &[&app]).await;
     let gate = shop.catalogue.door.gate("GET", path);
     let did = format!("{with}; let the soft life pass; GET again, with the catalogue held back");
     expect_at_once(&app, &ranking, &did).await;
@@ -305,6 +309,46 @@ async fn a_refresh_that_dies_at_any_moment_is_tried_again(mut shop: Shop) {
     }
 }
 
+/// A first load can die between two messages as well. What it leaves behind must not pass for
+/// fresh until it is gone.
+#[labkit::test]
+async fn what_a_first_load_left_behind_grows_stale(mut shop: Shop) {
+    let [ranking] = shop.catalogue.goods.some(Sort::Ranking);
+    let path = ranking.path.as_str();
+    let rounds = shop.mark();
+    let lapse = SOFT + LOCK + OVER;
+    for (said, round) in (0..MOST_STEPS).zip(0..) {
+        shop.redis.forget_everything().await;
+        shop.begin_round(rounds);
+        let other = shop.second_app().await;
+        // Its clock has missed the rounds before.
+        shop.redis.pass(round * lapse, &[&other]).await;
+        let mut words = other.redis.hold_each(Match::any());
+        let mut request = other.begin_get(path);
+        let mut held = None;
+        for _ in 0..=said {
+            // The one before goes on.
+            drop(held.take());
+            held = request.until(words.next()).await.flatten();
+        }
+        let Some(held) = held else { return };
+        request.during(other.replies(|| 1 + words.waiting())).await;
+        let did = format!(
+            "GET {path} with an empty Redis, killed before its `{}`; RANKING_SOFT_MS={SOFT} and \
+             LOCK_TTL_MS={LOCK} later GET on another instance",
+            held.message().kind
+        );
+        drop(request);
+        other.kill().await;
+        // What was held is never said.
+        other.redis.down();
+        drop((held, words));
+        let new = renew(&mut shop, &ranking);
+        shop.redis.pass(lapse, &[&shop.app]).await;
+        until_seen(&shop, &shop.app, path, &new, &did).await;
+    }
+}
+
 /// Between a look and what follows from it there is time for a whole refresh of somebody
 /// else. Who then loads again, loads what is fresh.
 #[labkit::test]
@@ -368,17 +412,25 @@ async fn what_another_has_refreshed_meanwhile_is_not_loaded_again(mut shop: Shop
     }
 }
 
-/// A catalogue that is slow is slower than a lock lives. Who then fails, fails alone.
-#[labkit::test]
-async fn a_late_failure_does_not_end_the_refresh_of_another(mut shop: Shop) {
-    let [ranking] = shop.catalogue.goods.some(Sort::Ranking);
+/// A refresh that is slow, and another one that has begun after its lock had ended.
+struct Overtaken {
+    /// The first load, before it comes to the door.
+    slow: Hold,
+    /// Where the second one stands still.
+    gate: Gate,
+    /// What the second one brings.
+    new: Value,
+    did: String,
+}
+
+/// Lets `other` begin a refresh while the first instance has not ended its own.
+async fn overtake(shop: &mut Shop, other: &Instance, ranking: &Thing) -> Overtaken {
     let path = ranking.path.as_str();
-    let other = shop.second_app().await;
-    let new = go_stale(&mut shop, &ranking, &[&other]).await;
+    let new = go_stale(shop, ranking, &[other]).await;
     let gate = shop.catalogue.door.gate("GET", path);
     let slow = shop.app.catalogue.hold(Match::request("GET", path));
     let did = format!("GET {path}; let it go stale; GET, with a catalogue that is slow");
-    expect_at_once(&shop.app, &ranking, &did).await;
+    expect_at_once(&shop.app, ranking, &did).await;
     if slow.reached().await.is_err() {
         fail(
             did,
@@ -386,10 +438,59 @@ async fn a_late_failure_does_not_end_the_refresh_of_another(mut shop: Shop) {
             "a refresh: the ranking is stale",
         );
     }
-    shop.redis.pass(LOCK + OVER, &[&shop.app, &other]).await;
+    shop.redis.pass(LOCK + OVER, &[&shop.app, other]).await;
     let did = format!("{did}; LOCK_TTL_MS={LOCK} have passed; GET on another instance");
-    expect_at_once(&other, &ranking, &did).await;
-    expect_refresh(&shop, path, 1, &did).await;
+    expect_at_once(other, ranking, &did).await;
+    expect_refresh(shop, path, 1, &did).await;
+    Overtaken {
+        slow,
+        gate,
+        new,
+        did,
+    }
+}
+
+/// Who fails late knows the ranking of before. To put it back is to undo what another one has
+/// done meanwhile.
+#[labkit::test]
+async fn a_late_failure_brings_nothing_back(mut shop: Shop) {
+    let [ranking] = shop.catalogue.goods.some(Sort::Ranking);
+    let path = ranking.path.as_str();
+    let other = shop.second_app().await;
+    let Overtaken {
+        slow,
+        gate,
+        new,
+        did,
+    } = overtake(&mut shop, &other, &ranking).await;
+    gate.open();
+    until_seen(&shop, &other, path, &new, &did).await;
+    // It stays so: whether a failed refresh is tried again at once is not asked here.
+    shop.app.catalogue.down();
+    drop(slow);
+    shop.app.come_in().await;
+    let did = format!("{did}, which refreshes; then the first refresh fails; GET on both");
+    for app in [&other, &shop.app] {
+        expect_shown(&app.get(path).await, &new, &did);
+        app.fall_silent().await;
+    }
+    for app in [&other, &shop.app] {
+        expect_shown(&app.get(path).await, &new, &(did.clone() + ", twice"));
+    }
+}
+
+/// A catalogue that is slow is slower than a lock lives. Who then fails, fails alone.
+#[labkit::test]
+async fn a_late_failure_does_not_end_the_refresh_of_another(mut shop: Shop) {
+    let [ranking] = shop.catalogue.goods.some(Sort::Ranking);
+    let path = ranking.path.as_str();
+    let other = shop.second_app().await;
+    let Overtaken {
+        slow,
+        gate,
+        new,
+        did,
+    } = overtake(&mut shop, &other, &ranking).await;
     // It stays so: whether a failed refresh is tried again at once is not asked here.
     shop.app.catalogue.down();
     drop(slow);
@@ -493,7 +594,7 @@ async fn a_late_refresh_begins_both_lives_anew(mut shop: Shop) {
 /// all others to grow old.
 #[labkit::test]
 async fn a_ranking_does_not_wait_for_another_ranking(shop: Shop) {
-    let rankings: [Thing; 2] = shop.catalogue.goods.some(Sort::Ranking);
+    let rankings: [Thing; 12] = shop.catalogue.goods.some(Sort::Ranking);
     for ranking in &rankings {
         expect_shown(&shop.app.get(&ranking.path).await, &ranking.value, "");
     }
@@ -501,10 +602,13 @@ async fn a_ranking_does_not_wait_for_another_ranking(shop: Shop) {
     let gates = rankings
         .each_ref()
         .map(|ranking| shop.catalogue.door.gate("GET", &ranking.path));
-    let mut did = "two rankings; let them go stale".to_owned();
-    for ranking in &rankings {
+    for (nth, ranking) in rankings.iter().enumerate() {
         let path = &ranking.path;
-        did = format!("{did}; GET {path}, with the catalogue held back");
+        let did = format!(
+            "GET of {} rankings; let them go stale; GET of one after the other, with the \
+             catalogue held back: {path} after {nth} others",
+            rankings.len()
+        );
         expect_at_once(&shop.app, ranking, &did).await;
         expect_refresh(&shop, path, 1, &did).await;
     }
@@ -513,7 +617,19 @@ async fn a_ranking_does_not_wait_for_another_ranking(shop: Shop) {
 
 /// Fails the check unless a reader is shown this ranking while nobody can load it.
 async fn expect_at_once(app: &Instance, ranking: &Thing, did: &str) {
-    let answers = app.begin_crowd([ranking.path.as_str()]).answer().await;
+    let mut reader = app.begin_crowd([ranking.path.as_str()]);
+    let waits = reader.during(app.waits_for_no_answer()).await;
+    if waits && reader.answered().is_none() {
+        fail(
+            did,
+            format!(
+                "GET {} is not answered, though Redis has told all that it was asked",
+                ranking.path
+            ),
+            "the ranking that is there, at once: nobody waits while there is something to show",
+        );
+    }
+    let answers = reader.answer().await;
     expect_served(&answers, ranking, did, "they wait for the catalogue");
 }
 
