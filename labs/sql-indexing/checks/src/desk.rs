@@ -68,8 +68,8 @@ pub struct Item {
 pub struct Said {
     /// The text as the service wrote it.
     pub sql: String,
-    /// What stood for `$1`, `$2` …; none where one of them is NULL or a list.
-    pub arguments: Option<Vec<String>>,
+    /// What stood for `$1`, `$2` …, `None` for NULL; nothing where one of them is a list.
+    pub arguments: Option<Vec<Option<String>>>,
     /// How many rows came back.
     pub rows: u64,
     types: Vec<&'static str>,
@@ -154,7 +154,10 @@ fn said(message: &Message) -> Option<Said> {
         Some(ReplyKind::Postgres(SqlReply::Done { rows, .. })) => *rows,
         _ => 0,
     };
-    let arguments = params.iter().map(|param| param.text().map(str::to_owned));
+    let arguments = params.iter().map(|param| match param {
+        Param::Null => Some(None),
+        param => param.text().map(|text| Some(text.to_owned())),
+    });
     Some(Said {
         sql: sql.to_string(),
         arguments: arguments.collect(),
@@ -169,6 +172,8 @@ fn type_of(param: &Param) -> &'static str {
         Param::Plain(text) if text.parse::<i64>().is_ok() => "bigint",
         Param::Plain(text) if text.parse::<f64>().is_ok() => "double precision",
         Param::Plain(_) => "boolean",
+        // What it is compared with decides.
+        Param::Null => "unknown",
         _ => "text",
     }
 }

@@ -4,7 +4,7 @@ use labkit::finding::fail;
 
 use crate::database::Database;
 use crate::plan::{Node, Plan};
-use crate::question::{Question, in_words};
+use crate::question::{Question, given, in_words};
 
 /// How a query was carried out, and after what.
 pub struct Judged {
@@ -16,6 +16,16 @@ pub struct Judged {
 impl Database {
     /// Has a query carried out and its plan kept; `did` says what was done before.
     pub async fn judge(&self, did: &str, question: &Question, arguments: &[&str]) -> Judged {
+        self.judge_said(did, question, &given(arguments)).await
+    }
+
+    /// The same for arguments some of which may be NULL.
+    pub async fn judge_said(
+        &self,
+        did: &str,
+        question: &Question,
+        arguments: &[Option<&str>],
+    ) -> Judged {
         let plan = self.explain(question, arguments).await;
         Judged {
             plan,

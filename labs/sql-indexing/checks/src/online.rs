@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use crate::database::Database;
 use crate::deploy::{refused, shortened};
-use crate::session::{LIMIT, Refusal, Session};
+use crate::session::{ENDED, LIMIT, Refusal, Session};
 
 /// How long a checkout waits before it is given up; stated in the brief.
 const PATIENCE: &str = "10s";
@@ -69,7 +69,7 @@ impl Database {
         let mut session = self.owner().await;
         for (number, unit) in units.iter().enumerate() {
             let ended = match number < alone {
-                true => self.unit(&mut session, file, unit).await,
+                true => self.unit_while_one_comes(&mut session, file, unit).await,
                 false => self.unit_in_traffic(&mut session, file, unit).await,
             };
             match ended {
@@ -92,6 +92,54 @@ impl Database {
             ended.map_err(|refusal| (*statement, refusal))?;
         }
         Ok(())
+    }
+
+    /// Nobody is there when it begins. Once it holds a lock that a checkout has to wait for,
+    /// one comes.
+    async fn unit_while_one_comes<'a>(
+        &self,
+        session: &mut Session,
+        file: &str,
+        unit: &Unit<'a>,
+    ) -> Result<(), (Statement<'a>, Refusal)> {
+        let mut watcher = self.administrator().await;
+        let mut one = self.impatient().await;
+        let pid = session.pid;
+        let migration = self.unit(session, file, unit);
+        tokio::pin!(migration);
+        loop {
+            tokio::select! {
+                ended = &mut migration => return ended,
+                () = sleep(PAUSE) => {}
+            }
+            if locks_out(&mut watcher, pid).await {
+                break;
+            }
+        }
+        let (ended, sold) = tokio::join!(&mut migration, self.checkout(&mut one, "a checkout"));
+        if let Err(refusal) = sold {
+            let holds = unit.0.iter().map(|it| shortened(it.text));
+            lost(
+                &refusal,
+                format!("ran {file} while the shop sold"),
+                format!(
+                    "a checkout came while your `{}` had the table locked; after {PATIENCE} it was \
+                     given up",
+                    holds.collect::<Vec<_>>().join("; ")
+                ),
+                "each checkout is done within 10 s",
+            );
+        }
+        ended
+    }
+
+    /// The connection of a checkout that waits as long as the brief says.
+    async fn impatient(&self) -> Session {
+        let mut session = self.owner().await;
+        session
+            .must(&format!("SET lock_timeout = '{PATIENCE}'"))
+            .await;
+        session
     }
 
     async fn unit_in_traffic<'a>(
@@ -120,13 +168,10 @@ impl Database {
             }
         };
         if let Some(ended) = through {
-            first.must("COMMIT").await;
+            self.expect_committed(first, file, unit).await;
             return ended;
         }
-        let mut second = self.owner().await;
-        second
-            .must(&format!("SET lock_timeout = '{PATIENCE}'"))
-            .await;
+        let mut second = self.impatient().await;
         let comes = second.pid;
         let mut behind = false;
         let selling = self.checkout(&mut second, "checkout 2");
@@ -143,25 +188,25 @@ impl Database {
             }
         };
         if let Err(refusal) = sold {
-            if refusal.code == GIVEN_UP && behind {
-                let waits = unit.0.iter().map(|it| shortened(it.text));
-                fail(
-                    format!(
-                        "ran {file} while checkout 1 had written to orders and not yet committed; \
-                         then checkout 2 came"
-                    ),
-                    format!(
-                        "checkout 2 waited for your `{}`, which waited for checkout 1; after \
-                         {PATIENCE} it was given up: {}",
-                        waits.collect::<Vec<_>>().join("; "),
-                        refusal.in_words()
-                    ),
-                    "checkout 2 is done within 10 s, while checkout 1 is still open",
-                );
+            if refusal.code == GIVEN_UP && !behind {
+                finding::error(format!("a checkout: {}", refusal.in_words()));
             }
-            finding::error(format!("a checkout: {}", refusal.in_words()));
+            let waits = unit.0.iter().map(|it| shortened(it.text));
+            lost(
+                &refusal,
+                format!(
+                    "ran {file} while checkout 1 had written to orders and not yet committed; \
+                     then checkout 2 came"
+                ),
+                format!(
+                    "checkout 2 waited for your `{}`, which waited for checkout 1; after \
+                     {PATIENCE} it was given up",
+                    waits.collect::<Vec<_>>().join("; ")
+                ),
+                "checkout 2 is done within 10 s, while checkout 1 is still open",
+            );
         }
-        first.must("COMMIT").await;
+        self.expect_committed(first, file, unit).await;
         match ended {
             Some(ended) => ended,
             None => timeout(2 * LIMIT, migration).await.unwrap_or_else(|_| {
@@ -172,6 +217,25 @@ impl Database {
                 )
             }),
         }
+    }
+
+    /// A checkout that was open comes to its end; fails the check if its connection was ended.
+    async fn expect_committed(&self, checkout: Session, file: &str, unit: &Unit<'_>) {
+        if checkout.commit().await {
+            return;
+        }
+        // If it is the server that is gone, this says so.
+        self.administrator().await.must("SELECT 1").await;
+        let during = unit.0.iter().map(|it| shortened(it.text));
+        fail(
+            format!("ran {file} while checkout 1 had written to orders and not yet committed"),
+            format!(
+                "when your `{}` was through, the connection of checkout 1 had been ended: the \
+                 sale is lost",
+                during.collect::<Vec<_>>().join("; ")
+            ),
+            "a checkout that has begun can be finished",
+        )
     }
 
     /// Somebody buys something.
@@ -189,6 +253,28 @@ impl Database {
         );
         ended.map(drop)
     }
+}
+
+/// Fails the check: a checkout was given up, or its connection was ended. Any other refusal is
+/// the lab's fault.
+fn lost(refusal: &Refusal, did: String, given_up: String, expected: &str) -> ! {
+    let saw = match refusal.code.as_str() {
+        GIVEN_UP => given_up,
+        ENDED => "your file has ended the connection of a checkout".to_owned(),
+        _ => finding::error(format!("a checkout: {}", refusal.in_words())),
+    };
+    fail(did, format!("{saw}: {}", refusal.in_words()), expected)
+}
+
+/// Whether a server process has a lock on the table that a checkout has to wait for
+/// (<https://www.postgresql.org/docs/15/explicit-locking.html>, table 13.2).
+async fn locks_out(watcher: &mut Session, pid: i32) -> bool {
+    let held = format!(
+        "SELECT count(*) > 0 FROM pg_locks
+         WHERE pid = {pid} AND relation = 'orders'::regclass AND granted
+           AND mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')"
+    );
+    watcher.must(&held).await.is_true()
 }
 
 /// Whom a server process waits for.

@@ -70,6 +70,7 @@ impl Database {
 
     /// What a query answers; one that is refused or that writes fails the check.
     pub async fn ask(&self, question: &Question, arguments: &[&str]) -> Rows {
+        let arguments = &given(arguments);
         let mut session = self.prepared(question, arguments).await;
         let ask = execute(arguments);
         let event = self
@@ -87,7 +88,7 @@ impl Database {
 
     /// How a query was carried out, on a fresh connection with its settings as a server has
     /// them that nobody has tuned.
-    pub async fn explain(&self, question: &Question, arguments: &[&str]) -> Plan {
+    pub async fn explain(&self, question: &Question, arguments: &[Option<&str>]) -> Plan {
         let mut session = self.prepared(question, arguments).await;
         let explain = format!(
             "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {}",
@@ -122,7 +123,11 @@ impl Database {
         };
         let right = self.ask(&reference, arguments).await;
         let theirs = self.ask(question, arguments).await;
-        let did = format!("asked {} with {}", question.name, in_words(arguments));
+        let did = format!(
+            "asked {} with {}",
+            question.name,
+            in_words(&given(arguments))
+        );
         if !theirs.rows.is_empty() && theirs.columns != right.columns && !right.rows.is_empty() {
             fail(
                 did,
@@ -138,7 +143,7 @@ impl Database {
     }
 
     /// A connection that may read and nothing else, on which the query has been parsed.
-    async fn prepared(&self, question: &Question, arguments: &[&str]) -> Session {
+    async fn prepared(&self, question: &Question, arguments: &[Option<&str>]) -> Session {
         let mut session = self.owner().await;
         for setting in SETTINGS {
             session.must(setting).await;
@@ -156,18 +161,24 @@ impl Database {
     }
 }
 
-fn execute(arguments: &[&str]) -> String {
-    let literals: Vec<String> = arguments
-        .iter()
-        .map(|argument| format!("'{}'", argument.replace('\'', "''")))
-        .collect();
+/// Arguments none of which is NULL.
+pub(crate) fn given<'a>(arguments: &[&'a str]) -> Vec<Option<&'a str>> {
+    arguments.iter().copied().map(Some).collect()
+}
+
+fn execute(arguments: &[Option<&str>]) -> String {
+    let literal = |argument: &Option<&str>| match argument {
+        Some(argument) => format!("'{}'", argument.replace('\'', "''")),
+        None => "NULL".to_owned(),
+    };
+    let literals: Vec<String> = arguments.iter().map(literal).collect();
     match literals.is_empty() {
         true => "EXECUTE judged".to_owned(),
         false => format!("EXECUTE judged({})", literals.join(", ")),
     }
 }
 
-fn refused(question: &Question, arguments: &[&str], refusal: &Refusal) -> ! {
+fn refused(question: &Question, arguments: &[Option<&str>], refusal: &Refusal) -> ! {
     let did = format!("asked {} with {}", question.name, in_words(arguments));
     match refusal.code.as_str() {
         "25006" => fail(
@@ -191,12 +202,13 @@ fn refused(question: &Question, arguments: &[&str], refusal: &Refusal) -> ! {
     }
 }
 
-pub(crate) fn in_words(arguments: &[&str]) -> String {
+pub(crate) fn in_words(arguments: &[Option<&str>]) -> String {
     match arguments.is_empty() {
         true => "no parameters".to_owned(),
         false => {
             let named = arguments.iter().enumerate();
-            let named = named.map(|(index, value)| format!("${} = {value}", index + 1));
+            let named =
+                named.map(|(index, value)| format!("${} = {}", index + 1, value.unwrap_or("NULL")));
             named.collect::<Vec<_>>().join(", ")
         }
     }

@@ -17,6 +17,10 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 /// More rows than any question of the brief has.
 const MOST_ROWS: usize = 10_000;
 
+/// What Postgres says to a connection that is ended: the server stops, or somebody has called
+/// `pg_terminate_backend`.
+pub(crate) const ENDED: &str = "57P01";
+
 /// A connection of its own.
 pub struct Session {
     connection: PgConnection,
@@ -96,8 +100,17 @@ impl Session {
     pub async fn must(&mut self, sql: &str) -> Rows {
         match self.run(sql).await {
             Ok(rows) => rows,
+            Err(refusal) if refusal.code == ENDED => {
+                finding::unavailable(format!("Postgres does not go on: {}", refusal.in_words()))
+            }
             Err(refusal) => finding::error(format!("`{sql}`: {}", refusal.in_words())),
         }
+    }
+
+    /// Commits what was begun; false if somebody has ended the connection before.
+    pub(crate) async fn commit(mut self) -> bool {
+        let commit = sqlx::raw_sql("COMMIT").execute(&mut self.connection);
+        commit.await.is_ok()
     }
 
     /// The one value of a statement of ours; empty for NULL.
@@ -136,9 +149,11 @@ fn refusal(error: &sqlx::Error) -> Refusal {
     };
     let said = said.downcast_ref::<PgDatabaseError>();
     // No room, no disk, shut down: no answer to what was asked.
-    if ["53", "57P", "58"]
-        .iter()
-        .any(|class| said.code().starts_with(class))
+    let goes_on = said.code() == ENDED;
+    if !goes_on
+        && ["53", "57P", "58"]
+            .iter()
+            .any(|class| said.code().starts_with(class))
     {
         give_up(error);
     }

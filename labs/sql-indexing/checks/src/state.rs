@@ -1,7 +1,7 @@
 //! What is in the database besides indexes: a migration that adds an index leaves the rest as
 //! it was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use labkit::finding::fail;
 
@@ -25,20 +25,53 @@ const TABLES: &str = "
       AND a.attname <> ALL ($ADDED$)
     GROUP BY c.relname, c.relkind, c.oid";
 
-/// All that a shop cannot lose. What an exercise changes (`note`) is left out.
+/// What a table does with the rows that come, a rule a line. A unique constraint is not among
+/// them: it is an index with another name, and indexes are looked at by themselves.
+const RULES: &str = "
+    WITH tables AS (
+        SELECT c.* FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p')
+          AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+          AND n.nspname NOT LIKE 'pg_toast%' AND n.nspname NOT LIKE 'pg_temp%'
+    )
+    SELECT t.relname || ' has ' || rule FROM tables t, LATERAL (
+        SELECT format('the default %s for %s', pg_get_expr(d.adbin, t.oid), a.attname)
+        FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+        WHERE d.adrelid = t.oid
+        UNION ALL
+        SELECT format('no NULL in %s', attname) FROM pg_attribute
+        WHERE attrelid = t.oid AND attnotnull AND attnum > 0 AND NOT attisdropped
+        UNION ALL
+        SELECT format('the constraint %s', pg_get_constraintdef(oid)) FROM pg_constraint
+        WHERE conrelid = t.oid AND contype NOT IN ('u', 'n')
+        UNION ALL
+        SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = t.oid AND NOT tgisinternal
+        UNION ALL
+        SELECT pg_get_ruledef(oid) FROM pg_rewrite WHERE ev_class = t.oid
+        UNION ALL
+        SELECT 'the setting ' || setting FROM unnest(t.reloptions) AS setting
+        UNION ALL
+        SELECT 'no log: a crash of the server empties it' WHERE t.relpersistence <> 'p'
+        UNION ALL
+        SELECT 'row level security' WHERE t.relrowsecurity
+    ) AS rules (rule) ORDER BY 1";
+
+/// All that a shop cannot lose. An empty note counts as none: one exercise makes that of it.
 const CONTENTS: [(&str, &str); 3] = [
     (
         "orders",
-        "SELECT format('%s orders over %s cents, %s',
+        "SELECT format('%s orders over %s cents, %s %s',
                 count(*), sum(total_cents),
-                sum(hashtextextended(ref || status || email, id + customer_id * total_cents)
-                    + hashint8(extract(epoch FROM created_at)::bigint)))
+                sum(hashtextextended(concat_ws('|', ref, status, email, ship_to, nullif(note, '')),
+                                     id + customer_id * total_cents)),
+                sum(hashint8((extract(epoch FROM created_at) * 1000000)::bigint)))
          FROM orders",
     ),
     (
         "customers",
         "SELECT format('%s customers, %s', count(*),
-                sum(hashtextextended(concat_ws('|', id, name, email), 0))) FROM customers",
+                sum(hashtextextended(concat_ws('|', id, name, email, joined_on), 0)))
+         FROM customers",
     ),
     (
         "order_items",
@@ -71,6 +104,7 @@ impl Index {
 /// A database at some moment.
 pub struct State {
     tables: BTreeMap<String, String>,
+    rules: BTreeSet<String>,
     contents: BTreeMap<String, String>,
     indexes: Vec<Index>,
     settings: Vec<String>,
@@ -101,8 +135,10 @@ impl State {
                 contents.insert(table.to_owned(), digest);
             }
         }
+        let rules = session.must(RULES).await.rows;
         Self {
             tables,
+            rules: rules.into_iter().flatten().flatten().collect(),
             contents,
             indexes: indexes(&mut session).await,
             settings: settings(&mut session, database.role()).await,
@@ -132,7 +168,7 @@ impl Database {
     /// that outlive the file's own connection.
     pub async fn expect_only_indexes(&self, before: &State, did: &str, added: &[&str]) {
         let now = State::of(self, added).await;
-        let expected = "tables, columns, rows and everybody's settings as they were";
+        let expected = "tables, columns, rules, rows and everybody's settings as they were";
         for (name, was) in &before.tables {
             match now.tables.get(name) {
                 None => fail(did, format!("the table {name} is gone"), expected),
@@ -150,6 +186,12 @@ impl Database {
                     expected,
                 );
             }
+        }
+        if let Some(lost) = before.rules.difference(&now.rules).next() {
+            fail(did, format!("this is no longer so: {lost}"), expected);
+        }
+        if let Some(gained) = now.rules.difference(&before.rules).next() {
+            fail(did, format!("this is new: {gained}"), expected);
         }
         for (name, was) in &before.contents {
             let is = now.contents.get(name).cloned().unwrap_or_default();
@@ -181,27 +223,39 @@ impl Database {
             );
         }
         for old in &before.indexes {
-            let kept = now.indexes.iter().any(|index| index.name == old.name);
-            if !kept {
-                fail(
-                    did,
-                    format!("the index {} is gone", old.name),
-                    "the indexes that were there are still there",
-                );
-            }
+            let saw = match now.indexes.iter().find(|index| index.name == old.name) {
+                None => format!("the index {} is gone", old.name),
+                Some(index) if !index.valid => format!("the index {} is invalid", old.name),
+                Some(index) if index.definition != old.definition => {
+                    format!("{} is now `{}`", old.name, index.definition)
+                }
+                Some(_) => continue,
+            };
+            fail(did, saw, "the indexes that were there are still there");
         }
     }
 
-    /// Fails the check unless the shop can go on selling: orders of one customer, all of one
-    /// moment, are taken, packed and thrown away.
+    /// Fails the check unless the shop can go on selling: three orders of one customer and one
+    /// moment, two of them of one reference too.
     pub async fn expect_orders_are_taken(&self, did: &str) {
+        let references = ["check-1", "check-1", "check-2"];
+        self.expect_orders_are_taken_of(did, references).await;
+    }
+
+    /// The same with these references: orders are taken, packed and thrown away. The first
+    /// costs nothing.
+    pub async fn expect_orders_are_taken_of(&self, did: &str, references: [&str; 3]) {
         let mut session = self.owner().await;
+        let insert = format!(
+            "INSERT INTO orders (ref, customer_id, status, created_at, total_cents, email, ship_to)
+             SELECT ref, 7, 'new', timestamptz '2026-11-24 12:00:00+00', 100 * (i - 1),
+                    'Noah_4@example.org', repeat('Long Street, ', i::int * 100)
+             FROM unnest(ARRAY['{}']) WITH ORDINALITY AS taken (ref, i)",
+            references.join("', '")
+        );
         let statements = [
             "BEGIN",
-            "INSERT INTO orders (ref, customer_id, status, created_at, total_cents, email, ship_to)
-             SELECT 'check-' || i, 7, 'new', timestamptz '2026-11-24 12:00:00+00', 100,
-                    'Noah_4@example.org', repeat('Long Street, ', i * 100)
-             FROM generate_series(1, 3) AS i",
+            &insert,
             "UPDATE orders SET status = 'delivered', note = 'left at the door' WHERE ref LIKE 'check-%'",
             "DELETE FROM orders WHERE ref LIKE 'check-%'",
             "ROLLBACK",
@@ -209,7 +263,10 @@ impl Database {
         for statement in statements {
             if let Err(refusal) = session.run(statement).await {
                 fail(
-                    format!("{did}; then took three orders of one customer from one import"),
+                    format!(
+                        "{did}; then took three orders of one customer from one import, {}",
+                        references.join(", ")
+                    ),
                     format!(
                         "`{}`: {}",
                         labkit::sql::folded(statement, 60),

@@ -46,6 +46,16 @@ async fn the_answer_is_two_columns_in_the_order_of_time(mut database: Database) 
     let _ = database.deploy(FILE).await;
     let query = database.question(QUERY, "int");
     let [customer] = database.some_customers();
+    // A basket that was bought twice at once, and more orders than anybody else has.
+    database
+        .owner()
+        .await
+        .must(&format!(
+            "INSERT INTO orders (ref, customer_id, status, created_at, total_cents, email, ship_to)
+             SELECT 'twice-' || i, {customer}, 'new', '2026-11-24 12:00+00', 100, 'a@example.org', 'here'
+             FROM generate_series(1, 2) AS i"
+        ))
+        .await;
     for customer in [customer, 0] {
         let customer = customer.to_string();
         database.expect_answer(&query, &[&customer], RIGHT).await;
@@ -56,11 +66,20 @@ async fn the_answer_is_two_columns_in_the_order_of_time(mut database: Database) 
 /// is no help to those who wait for it.
 #[labkit::test]
 async fn the_backfill_is_done_and_nothing_else_has_changed(database: Database) {
+    // What has come in since the file was written: empty notes, and some that say something.
+    let mut administrator = database.administrator().await;
+    administrator
+        .must(
+            "UPDATE orders SET note = (ARRAY['', ' ', 'ring twice'])[1 + number % 3]
+             FROM (SELECT id, row_number() OVER (ORDER BY id)::int AS number
+                   FROM orders WHERE note IS NULL LIMIT 30) AS late
+             WHERE orders.id = late.id",
+        )
+        .await;
     let before = database.before().await;
     let did = database.deploy(FILE).await;
-    database.expect_only_indexes(&before, &did, &[]).await;
-    let empty = "SELECT count(*) FROM orders WHERE note IS NOT NULL";
-    let empty = database.administrator().await.value(empty).await;
+    let empty = "SELECT count(*) FROM orders WHERE note = ''";
+    let empty = administrator.value(empty).await;
     if empty != "0" {
         fail(
             did,
@@ -68,6 +87,16 @@ async fn the_backfill_is_done_and_nothing_else_has_changed(database: Database) {
             "no order has one: the file's UPDATE stays in it",
         );
     }
+    let kept = "SELECT count(*) FROM orders WHERE note <> ''";
+    let kept = administrator.value(kept).await;
+    if kept != "20" {
+        fail(
+            did,
+            format!("of 20 orders with something in their note, {kept} have it still"),
+            "all 20: an empty note is one with no sign in it, not even a blank",
+        );
+    }
+    database.expect_only_indexes(&before, &did, &[]).await;
     let added = database.new_indexes(&before).await;
     if !added
         .iter()

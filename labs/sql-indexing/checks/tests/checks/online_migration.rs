@@ -1,7 +1,7 @@
 //! Exercise 8: the migration that nobody notices.
 
 use labkit::finding::fail;
-use sql_indexing_checks::Database;
+use sql_indexing_checks::{Database, Index};
 
 const FILE: &str = "migrations/08.sql";
 /// What the brief states.
@@ -19,22 +19,28 @@ async fn no_checkout_waits_behind_the_migration(database: Database) {
 /// wreck of its name behind: who only looks at the name takes it for the index.
 #[labkit::test]
 async fn a_second_run_finishes_what_a_duplicate_has_stopped(database: Database) {
-    let mut owner = database.owner().await;
-    owner
+    // No connection is kept open meanwhile: a file may end those that it meets.
+    database
+        .owner()
+        .await
         .must(
             "INSERT INTO orders (ref, customer_id, status, created_at, total_cents, email, ship_to)
              SELECT ref, 7, 'new', now(), 100, 'Noah_4@example.org', 'here' FROM orders WHERE id = 77",
         )
         .await;
-    let did = format!("ran {FILE} with a reference that two orders have");
-    if database.try_deploy(FILE).await.is_ok() {
-        fail(
-            did,
-            "it ran to its end",
-            "a file that is refused: the reference is not unique",
-        );
+    let did = format!("ran {FILE} twice with a reference that two orders have");
+    for time in ["first", "second"] {
+        if database.try_deploy(FILE).await.is_ok() {
+            fail(
+                did,
+                format!("the {time} time it ran to its end"),
+                "a file that is refused: the reference is not unique",
+            );
+        }
     }
+    let mut owner = database.owner().await;
     owner.must("DELETE FROM orders WHERE id > 200000").await;
+    drop(owner);
     let did = format!("{did}, deleted one of the two, ran it again");
     if let Err(refusal) = database.try_deploy(FILE).await {
         fail(
@@ -53,6 +59,7 @@ async fn the_column_and_the_index_are_there_and_nothing_else(database: Database)
     // What it did, the unique one does.
     let before = before.with_or_without("orders_ref");
     database.deploy(FILE).await;
+    let added = definitions(database.new_indexes(&before).await);
     // A deploy script that lost its connection does not know that all was done.
     let did = format!("ran {FILE} to its end");
     if let Err(refusal) = database.try_deploy(FILE).await {
@@ -65,7 +72,24 @@ async fn the_column_and_the_index_are_there_and_nothing_else(database: Database)
     let did = format!("{did}, twice");
     expect_done(&database, &did).await;
     database.expect_only_indexes(&before, &did, &[COLUMN]).await;
-    database.expect_orders_are_taken(&did).await;
+    let again = definitions(database.new_indexes(&before).await);
+    if again != added {
+        fail(
+            did,
+            format!(
+                "these indexes were new after the first run: {added}; after the second {again}"
+            ),
+            "the second run leaves all as it was",
+        );
+    }
+    let references = ["check-1", "check-2", "check-3"];
+    database.expect_orders_are_taken_of(&did, references).await;
+}
+
+fn definitions(mut indexes: Vec<Index>) -> String {
+    indexes.sort_by(|one, other| one.name.cmp(&other.name));
+    let definitions = indexes.into_iter().map(|index| index.definition);
+    definitions.collect::<Vec<_>>().join("; ")
 }
 
 /// Fails the check unless both parts of the migration are there.
@@ -88,24 +112,30 @@ async fn expect_done(database: &Database, did: &str) {
     if packed != "0" {
         fail(did, format!("{packed} orders have a packed_at"), expected);
     }
-    let indexes = "SELECT pg_get_indexdef(indexrelid) || CASE WHEN indisvalid THEN '' ELSE ' (invalid)' END
-                   FROM pg_index WHERE indrelid = 'orders'::regclass AND indisunique AND NOT indisprimary";
-    let indexes = administrator.must(indexes).await.rows;
-    let indexes: Vec<String> = indexes.into_iter().flatten().flatten().collect();
-    let good = indexes.iter().any(|index| index.ends_with("(ref)"));
-    let wreck = indexes.iter().find(|index| index.ends_with("(invalid)"));
-    if let (Some(wreck), _) | (None, Some(wreck)) = (wreck, indexes.first().filter(|_| !good)) {
-        fail(
+    // One that refuses a reference that is there: of nothing but it, and of all orders.
+    let good = "SELECT count(*) FROM pg_index
+                WHERE indrelid = 'orders'::regclass AND indisunique AND indisvalid AND indnkeyatts = 1
+                  AND indpred IS NULL AND indkey[0] = (
+                      SELECT attnum FROM pg_attribute
+                      WHERE attrelid = 'orders'::regclass AND attname = 'ref')";
+    let good = administrator.value(good).await != "0";
+    let others = "SELECT pg_get_indexdef(indexrelid) || CASE WHEN indisvalid THEN '' ELSE ' (invalid)' END
+                  FROM pg_index WHERE indrelid = 'orders'::regclass AND indisunique AND NOT indisprimary
+                  ORDER BY indisvalid";
+    let others = administrator.must(others).await.rows;
+    let mut others = others.into_iter().flatten().flatten();
+    let expected = "a valid unique index on orders (ref)";
+    match others.next() {
+        Some(wreck) if !good || wreck.ends_with("(invalid)") => fail(
             did,
             format!("the unique index on orders is {wreck}"),
-            "a valid unique index on orders (ref)",
-        );
-    }
-    if !good {
-        fail(
+            expected,
+        ),
+        None => fail(
             did,
             "there is no unique index on orders besides the primary key's",
-            "a valid unique index on orders (ref)",
-        );
+            expected,
+        ),
+        Some(_) => {}
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use labkit::finding::fail;
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
-use sql_indexing_checks::{Desk, Item, Said, Slip};
+use sql_indexing_checks::{Desk, Item, Said, Session, Slip};
 
 /// What the brief states.
 const STATEMENTS: usize = 2;
@@ -59,14 +59,16 @@ async fn a_hundred_orders_take_as_many_statements_as_ten(mut desk: Desk) {
 /// What is thrown away in the service was read, sent and unpacked first.
 #[labkit::test]
 async fn nothing_of_other_orders_is_fetched(mut desk: Desk) {
-    let refs = some_refs(&mut desk, 50).await;
+    let mut refs = some_refs(&mut desk, 50).await;
+    // Of some there is nothing to fetch.
+    refs.extend((0..20).map(|number| format!("plaza-99999{number:02}")));
     let spoken = desk.spoken();
     let slips = desk.slips(&refs).await;
     let rows: u64 = desk.said_since(spoken).iter().map(|said| said.rows).sum();
     let items: usize = slips.iter().map(|slip| slip.items.len()).sum();
     if rows > u64::try_from(slips.len() + items).unwrap_or(u64::MAX) || rows == 0 {
         fail(
-            "asked for the slips of 50 orders",
+            "asked for the slips of 50 orders and of 20 that do not exist",
             format!("{rows} rows came from Postgres"),
             format!(
                 "at most {}: one for each order and one for each item",
@@ -89,11 +91,62 @@ async fn each_slip_has_its_own_items(mut desk: Desk) {
     expect_right(&desk, &[]).await;
 }
 
+/// The largest customer orders for a year, in one parcel with a line for each month, the same
+/// tea in two of them; and on Mondays more slips are printed than anybody has tried.
+#[labkit::test]
+async fn a_long_slip_and_many_slips_are_complete(mut desk: Desk) {
+    let mut owner = desk.database.owner().await;
+    take(&mut owner, 300_001, "plaza-0900001").await;
+    // They lie in the table as they were entered, which is not the order of the lines.
+    owner
+        .must(
+            "INSERT INTO order_items (order_id, line, sku, quantity, cents)
+             SELECT 300001, line, 'tea-' || line % 6, line, 100
+             FROM unnest(ARRAY[7, 12, 1, 3, 11, 2, 10, 9, 4, 6, 8, 5]) AS line",
+        )
+        .await;
+    let mut refs = some_refs(&mut desk, 130).await;
+    refs.push("plaza-0900001".to_owned());
+    expect_right(&desk, &refs).await;
+}
+
+/// A customer who has moved calls before the parcel is packed. What was printed once is not
+/// what is true now.
+#[labkit::test]
+async fn a_new_address_is_on_the_next_slip(mut desk: Desk) {
+    let refs = some_refs(&mut desk, 3).await;
+    expect_right(&desk, &refs).await;
+    let mut owner = desk.database.owner().await;
+    let moved = "UPDATE orders SET ship_to = 'where they live now' WHERE ref = '$REF$'";
+    owner
+        .must(&moved.replace("$REF$", &refs[0].replace('\'', "''")))
+        .await;
+    expect_right(&desk, &refs).await;
+}
+
 /// One of the marketplaces is called d'or. And whoever may name an order may write anything
 /// into its name.
 #[labkit::test]
 async fn a_quote_in_a_reference_is_a_letter_like_any_other(desk: Desk) {
+    let mut owner = desk.database.owner().await;
+    let odd = [
+        "the \"quoted\" one",
+        "back\\slash",
+        "one, two",
+        "in {braces}",
+        " behind a blank",
+        "before a blank ",
+        "NULL",
+        "%",
+    ];
+    for (odd, id) in odd.iter().zip(300_001..) {
+        take(&mut owner, id, odd).await;
+    }
+    expect_right(&desk, &odd.map(str::to_owned)).await;
     let refs = [
+        // Nobody's, though there is one very much like it.
+        "behind a blank",
+        "before a blank",
         "d'or-0199998",
         "x' OR '1'='1",
         "x'); DELETE FROM order_items; --",
@@ -104,6 +157,16 @@ async fn a_quote_in_a_reference_is_a_letter_like_any_other(desk: Desk) {
         "",
     ];
     expect_right(&desk, &refs.map(str::to_owned)).await;
+}
+
+/// An order of this number and reference comes in.
+async fn take(owner: &mut Session, id: u32, reference: &str) {
+    owner
+        .must(&format!(
+            "INSERT INTO orders (id, ref, customer_id, status, created_at, total_cents, email, ship_to)
+             VALUES ({id}, '{reference}', 7, 'new', '2026-11-24 12:00+00', 100, 'a@example.org', 'here')"
+        ))
+        .await;
 }
 
 async fn said_for(desk: &Desk, refs: &[String]) -> Vec<Said> {

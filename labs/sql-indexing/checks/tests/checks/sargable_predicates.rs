@@ -105,6 +105,30 @@ async fn an_address_finds_its_orders_however_it_was_typed(mut database: Database
     ] {
         database.expect_answer(&query, &[known], RIGHT_EMAIL).await;
     }
+    // Each differs by a sign from the one above, and has an order of its own.
+    let odd = [
+        " noah_1@example.org",
+        "noah\\1@example.org",
+        "noah_1+gift@example.org",
+    ];
+    owner
+        .must(&format!(
+            "INSERT INTO orders (ref, customer_id, status, created_at, total_cents, email, ship_to)
+             SELECT 'odd', 7, 'new', '2026-11-21 12:00+00', 100, unnest(ARRAY['{}']), 'here'",
+            odd.join("', '")
+        ))
+        .await;
+    // Somebody who buys for a whole school.
+    owner
+        .must(
+            "INSERT INTO orders (ref, customer_id, status, created_at, total_cents, email, ship_to)
+             SELECT 'school-' || i, 7, 'new', '2026-11-22 12:00+00', i, 'school@example.org', 'here'
+             FROM generate_series(1, 70) AS i",
+        )
+        .await;
+    for known in odd.into_iter().chain(["School@example.org"]) {
+        database.expect_answer(&query, &[known], RIGHT_EMAIL).await;
+    }
     let typed = address(&mut database).await;
     database.expect_answer(&query, &[&typed], RIGHT_EMAIL).await;
 }

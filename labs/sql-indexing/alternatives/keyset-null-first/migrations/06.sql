@@ -1,0 +1,1 @@
+CREATE INDEX orders_list ON orders (created_at, id);
