@@ -28,7 +28,8 @@ async fn collection(State(shop): State<Shop>, request: Request) -> Result<Respon
             .fetch_one(&shop.pool)
             .await?;
     let shown = Json(json!({ "id": id, "name": new.name, "cents": new.cents }));
-    let place = format!("/items/{id}");
+    // Relative to the request (RFC 9110, 10.2.2).
+    let place = format!("items/{id}");
     Ok((StatusCode::CREATED, [("location", place)], shown).into_response())
 }
 

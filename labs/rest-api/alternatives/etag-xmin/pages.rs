@@ -94,7 +94,11 @@ impl Condition {
                 match n % 2 {
                     0 => outside = part,
                     _ if outside.trim_end().ends_with("W/") => {}
-                    _ => condition.versions.extend(part.parse::<i64>().ok()),
+                    _ => {
+                        let version = part.parse().ok();
+                        let ours = |version: &i64| version.to_string() == part;
+                        condition.versions.extend(version.filter(ours));
+                    }
                 }
             }
         }

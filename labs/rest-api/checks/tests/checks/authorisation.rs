@@ -17,6 +17,11 @@ struct Owner {
 #[labkit::test]
 async fn nobody_reads_what_is_anothers(mut api: Api) {
     let (ann, ben) = two(&mut api).await;
+    let promote = format!(
+        "UPDATE users SET role = 'admin' WHERE id = {}",
+        ben.person.id
+    );
+    api.inside.run(&promote).await;
     let unknown = 9_999_999;
     for (me, other) in [(&ann, &ben), (&ben, &ann)] {
         let list = api
@@ -121,6 +126,9 @@ async fn a_line_is_reached_through_its_own_order_only(mut api: Api) {
     let (ann, ben) = two(&mut api).await;
     let token = &ben.person.token;
     let before = api.inside.snapshot().await;
+    let unknown = Call::get(path(9_999_999, 9_999_999)).by(token);
+    let unknown = api.app.send(unknown).await;
+    let unknown = unknown.expect(404, "there is no such order");
     let pairs = [
         ("Ann's line in Ben's order", ben.orders[0], ann.lines[0]),
         ("Ben's line in Ann's order", ann.orders[0], ben.lines[0]),
@@ -136,7 +144,8 @@ async fn a_line_is_reached_through_its_own_order_only(mut api: Api) {
             Call::patch(path(order, line)).json(&json!({ "quantity": 99 })),
         ] {
             let reply = api.app.send(call.by(token)).await;
-            let _ = reply.expect(404, &format!("there is no such thing as {what}"));
+            let reply = reply.expect(404, &format!("there is no such thing as {what}"));
+            expect_as_silent(&reply, &unknown);
             expect_unchanged(&api, &before).await;
         }
     }
@@ -147,10 +156,40 @@ async fn a_line_is_reached_through_its_own_order_only(mut api: Api) {
 async fn each_id_in_a_body_is_looked_at(mut api: Api) {
     let (ann, ben) = two(&mut api).await;
     let token = &ben.person.token;
+    let empty = format!(
+        "INSERT INTO orders (user_id, note) VALUES ({}, 'empty')",
+        ben.person.id
+    );
+    let empty = format!("WITH o AS ({empty} RETURNING id) SELECT id FROM o");
+    let empty = [
+        api.inside.number(&empty).await,
+        api.inside.number(&empty).await,
+    ];
+    let many = "SELECT id FROM orders WHERE note = 'one of many' ORDER BY id";
+    api.inside
+        .run(&format!(
+            "INSERT INTO orders (user_id, note)
+             SELECT {}, 'one of many' FROM generate_series(1, 150)",
+            ben.person.id
+        ))
+        .await;
+    let many: Vec<(i64,)> = api.inside.rows(many).await;
+    let many: Vec<i64> = many.into_iter().map(|row| row.0).collect();
+    let late = format!(
+        "INSERT INTO orders (user_id, note) VALUES ({}, 'late')",
+        ann.person.id
+    );
+    let late = format!("WITH o AS ({late} RETURNING id) SELECT id FROM o");
+    let late = api.inside.number(&late).await;
     let before = api.inside.snapshot().await;
     let (own, other) = (ben.orders, ann.orders);
     let unknown = 9_999_999;
+    let nowhere = Call::post("/orders/cancel").json(&json!({ "ids": [unknown] }));
+    let nowhere = api.app.send(nowhere.by(token)).await;
+    let nowhere = nowhere.expect(404, "there is no such order");
     let lists = [
+        [&many[..], &[late][..]].concat(),
+        [&[late][..], &many[..]].concat(),
         vec![other[0]],
         vec![own[0], other[0]],
         vec![other[1], own[0], own[1]],
@@ -161,7 +200,8 @@ async fn each_id_in_a_body_is_looked_at(mut api: Api) {
     for list in lists {
         let call = Call::post("/orders/cancel").json(&json!({ "ids": list }));
         let reply = api.app.send(call.by(token)).await;
-        let _ = reply.expect(404, "one of them is not the caller's: none is cancelled");
+        let reply = reply.expect(404, "one of them is not the caller's: none is cancelled");
+        expect_as_silent(&reply, &nowhere);
         expect_unchanged(&api, &before).await;
     }
     for (from, into) in [
@@ -170,6 +210,8 @@ async fn each_id_in_a_body_is_looked_at(mut api: Api) {
         (other[0], other[1]),
         (own[0], unknown),
         (unknown, own[0]),
+        (empty[0], other[0]),
+        (other[0], empty[0]),
     ] {
         let call = Call::post("/orders/merge").json(&json!({ "from": from, "into": into }));
         let reply = api.app.send(call.by(token)).await;
@@ -193,21 +235,35 @@ async fn each_id_in_a_body_is_looked_at(mut api: Api) {
             "three lines in the order that is left",
         );
     }
-    let cancel = Call::post("/orders/cancel").json(&json!({ "ids": [own[1], own[1]] }));
-    let _ = api
-        .app
-        .send(cancel.by(token))
-        .await
-        .expect(204, "it is the caller's own");
+    let merge = Call::post("/orders/merge").json(&json!({ "from": empty[0], "into": own[1] }));
+    let merge = api.app.send(merge.by(token)).await;
+    let _ = merge.expect(
+        204,
+        "both are the caller's own; that one of them has no lines is no harm",
+    );
+    // Twice side by side, twice apart, and when they are cancelled already.
+    let lists = [
+        vec![own[1], own[1]],
+        vec![own[1], empty[1], own[1]],
+        vec![empty[1], own[1]],
+        vec![],
+    ];
+    for list in lists {
+        let cancel = Call::post("/orders/cancel").json(&json!({ "ids": list }));
+        let reply = api.app.send(cancel.by(token)).await;
+        let _ = reply.expect(204, "all of them are the caller's own");
+    }
     let cancelled: Vec<(i64,)> = api
         .inside
-        .rows("SELECT id FROM orders WHERE state = 'cancelled'")
+        .rows("SELECT id FROM orders WHERE state = 'cancelled' ORDER BY id")
         .await;
-    if cancelled != [(own[1],)] {
+    let mut expected = [(own[1],), (empty[1],)];
+    expected.sort_unstable();
+    if cancelled != expected {
         fail(
             "",
             format!("cancelled are {cancelled:?}"),
-            format!("{}", own[1]),
+            format!("{expected:?}"),
         );
     }
     expect_401_for_nobody(&api, &ann, &["POST"]).await;
@@ -415,6 +471,11 @@ async fn expect_as_if_unknown(api: &Api, foreign: Call, nowhere: Call) {
     let reply = reply.expect(404, "for this caller there is no such order");
     let unknown: Reply = api.app.send(nowhere).await;
     let unknown = unknown.expect(404, "there is no such order");
+    expect_as_silent(&reply, &unknown);
+}
+
+/// Fails the check if the answers differ.
+fn expect_as_silent(reply: &Reply, unknown: &Reply) {
     if reply.body != unknown.body {
         reply.refuse(
             "it tells",

@@ -3,21 +3,27 @@
 use labkit::finding::fail;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
-use rest_api_checks::{Api, Call, Document, Instance, Probe, Reply, expect_agreement};
+use rest_api_checks::{Api, Call, Document, Instance, Interrupted, Probe, Reply, expect_agreement};
 use serde_json::{Value, json};
 
 const COLLECTION: &str = "/items";
 const ONE: &str = "/items/{id}";
+/// More statements than a request has.
+const MOST_STATEMENTS: usize = 8;
 
 /// Whoever creates something wants to know where it is. A Location that leads nowhere is found
 /// out by the first client that follows it, on the day after the release.
 #[labkit::test]
 async fn a_new_item_is_where_its_location_says(mut api: Api) {
     let mut numbers = Vec::new();
-    for _ in 0..4 {
-        let new = some_item(&mut api.rng);
+    let mut new = some_item(&mut api.rng);
+    for n in 0..4 {
+        // The second one is the first one's equal, and an item of its own all the same.
+        if n != 1 {
+            new = some_item(&mut api.rng);
+        }
         let created = create(&api.app, &new).await;
-        let location = location(&created);
+        let location = location(&api.app, &created);
         let found = api.app.send(Call::get(&location)).await;
         let found = found.expect(200, "the item that was just created is there");
         for reply in [&created, &found] {
@@ -41,7 +47,7 @@ async fn a_new_item_is_where_its_location_says(mut api: Api) {
 async fn another_instance_sees_every_change(mut api: Api) {
     let other = api.second_app().await;
     let new = some_item(&mut api.rng);
-    let location = location(&create(&api.app, &new).await);
+    let location = location(&api.app, &create(&api.app, &new).await);
     for app in [&other, &api.app] {
         let found = app.send(Call::get(&location)).await;
         let found = found.expect(200, "it was created on the first instance");
@@ -73,6 +79,7 @@ async fn what_is_not_there_is_a_404(mut api: Api) {
         let new = some_item(&mut api.rng);
         for call in [
             Call::get(&path),
+            Call::new("HEAD", &path),
             Call::put(&path).json(&new),
             Call::delete(&path),
         ] {
@@ -83,6 +90,7 @@ async fn what_is_not_there_is_a_404(mut api: Api) {
     let path = "/items/seven";
     for call in [
         Call::get(path),
+        Call::new("HEAD", path),
         Call::put(path).json(&some_item(&mut api.rng)),
         Call::delete(path),
     ] {
@@ -116,6 +124,8 @@ async fn what_is_no_item_is_a_422_and_changes_nothing(mut api: Api) {
         json!({ "name": name, "cents": 1e30 }),
         json!({ "name": name, "cents": "5" }),
         json!({ "name": 7, "cents": 5 }),
+        // Postgres keeps no text with a NUL in it.
+        json!({ "name": format!("{name}\0"), "cents": 5 }),
         json!([]),
     ];
     for body in &bodies {
@@ -139,10 +149,13 @@ async fn what_is_no_item_is_a_422_and_changes_nothing(mut api: Api) {
 /// Clients that hear nothing send again. PUT promises them that twice is the same as once.
 #[labkit::test]
 async fn a_put_sent_twice_leaves_what_one_leaves(mut api: Api) {
-    let location = location(&create(&api.app, &some_item(&mut api.rng)).await);
+    let another = create(&api.app, &some_item(&mut api.rng)).await;
+    let location = location(&api.app, &create(&api.app, &some_item(&mut api.rng)).await);
     let others = "SELECT count(*) FROM items";
     let count = api.inside.number(others).await;
-    let new = some_item(&mut api.rng);
+    // Whoever has read an item sends it back whole. What it is called there is not where it is.
+    let mut new = some_item(&mut api.rng);
+    new["id"] = another.json()["id"].clone();
     for time in ["first", "second"] {
         let put = api.app.send(Call::put(&location).json(&new)).await;
         expect_item(&put.expect(200, "the item is there"), &new);
@@ -174,7 +187,8 @@ async fn a_put_sent_twice_leaves_what_one_leaves(mut api: Api) {
 /// 204 says: done, and nothing to read. Whoever is told so must not find it again.
 #[labkit::test]
 async fn a_deleted_item_is_gone_and_the_others_stay(mut api: Api) {
-    let location = location(&create(&api.app, &some_item(&mut api.rng)).await);
+    let created = create(&api.app, &some_item(&mut api.rng)).await;
+    let location = location(&api.app, &created);
     let count = api.inside.number("SELECT count(*) FROM items").await;
     let deleted = api.app.send(Call::delete(&location)).await;
     let deleted = deleted.expect(204, "the item was there");
@@ -196,12 +210,81 @@ async fn a_deleted_item_is_gone_and_the_others_stay(mut api: Api) {
             format!("{}: one was deleted", count - 1),
         );
     }
+    let next = create(&api.app, &some_item(&mut api.rng)).await;
+    if next.json()["id"] == created.json()["id"] {
+        next.refuse(
+            "once more",
+            format!(
+                "the next item is number {}, as the deleted one was",
+                next.json()["id"]
+            ),
+            "a number that was never given out: who kept the old address must not meet a stranger",
+        );
+    }
+}
+
+/// Between "is it there?" and the statement that acts on the answer somebody else has deleted
+/// it. What is deleted stays so, and one of two was the one who did it.
+#[labkit::test]
+async fn a_delete_meanwhile_is_neither_undone_nor_done_twice(mut api: Api) {
+    let other = api.second_app().await;
+    let rounds = api.mark();
+    for method in ["PUT", "DELETE"] {
+        for nth in 1..=MOST_STATEMENTS {
+            api.begin_round(rounds);
+            let location = location(&api.app, &create(&api.app, &some_item(&mut api.rng)).await);
+            let call = match method {
+                "PUT" => Call::put(&location).json(&some_item(&mut api.rng)),
+                _ => Call::delete(&location),
+            };
+            let one = api.app.send(call);
+            let two = other.send(Call::delete(&location));
+            let (held, deleted, at) = match api.app.interrupted(&api.inside, nth, one, two).await {
+                Interrupted::Over(_) => break,
+                Interrupted::Both { held, other, at } => (held, other, at),
+            };
+            let did = format!(
+                "{method} {location}; on another instance DELETE of it, while the first one's \
+                 `{at}` was held"
+            );
+            let statuses = [held.status, deleted.status];
+            let fine: &[[u16; 2]] = match method {
+                "PUT" => &[[200, 204], [404, 204]],
+                _ => &[[204, 404], [404, 204]],
+            };
+            if !fine.contains(&statuses) {
+                held.point("at the same time");
+                deleted.point("at the same time");
+                fail(
+                    did,
+                    format!("{} and {}", statuses[0], statuses[1]),
+                    match method {
+                        "PUT" => {
+                            "204 for the DELETE, and 200 or 404 for the PUT: before or after it"
+                        }
+                        _ => "204 for one and 404 for the other: it is deleted once",
+                    },
+                );
+            }
+            let gone = api.app.send(Call::get(&location)).await;
+            if gone.status != 404 {
+                fail(
+                    did,
+                    format!(
+                        "{} and {}; a GET afterwards is {gone}",
+                        statuses[0], statuses[1]
+                    ),
+                    "404: a PUT makes no item, also not one that has just been deleted",
+                );
+            }
+        }
+    }
 }
 
 /// GET is safe: caches repeat it, browsers prefetch it, crawlers follow every link, all night.
 #[labkit::test]
 async fn a_safe_method_changes_no_row(mut api: Api) {
-    let location = location(&create(&api.app, &some_item(&mut api.rng)).await);
+    let location = location(&api.app, &create(&api.app, &some_item(&mut api.rng)).await);
     let before = api.inside.snapshot().await;
     for call in [
         Call::get(&location),
@@ -225,7 +308,7 @@ async fn a_safe_method_changes_no_row(mut api: Api) {
 /// needs no documentation to try again.
 #[labkit::test]
 async fn another_method_is_a_405_that_names_those_that_work(mut api: Api) {
-    let location = location(&create(&api.app, &some_item(&mut api.rng)).await);
+    let location = location(&api.app, &create(&api.app, &some_item(&mut api.rng)).await);
     let document = Document::of(&api.app).await;
     let before = api.inside.snapshot().await;
     document
@@ -248,7 +331,7 @@ async fn another_method_is_a_405_that_names_those_that_work(mut api: Api) {
 #[labkit::test]
 async fn the_document_and_the_service_agree(mut api: Api) {
     let new = some_item(&mut api.rng);
-    let location = location(&create(&api.app, &new).await);
+    let location = location(&api.app, &create(&api.app, &new).await);
     let unknown = "/items/9999999";
     let number = "/items/seven";
     let text = |call: Call| call.raw("text/plain", new.to_string());
@@ -299,8 +382,9 @@ async fn create(app: &Instance, new: &Value) -> Reply {
     reply.expect(201, "an item was created")
 }
 
-/// Where the new item is: a path, or this service's own address before it.
-fn location(created: &Reply) -> String {
+/// The path of the new item. `Location` may be a whole URL, or relative to the request's
+/// (RFC 9110, 10.2.2).
+fn location(app: &Instance, created: &Reply) -> String {
     let Some(location) = created.header("location") else {
         created.refuse(
             "no Location",
@@ -308,16 +392,14 @@ fn location(created: &Reply) -> String {
             "Location: the new item's own address",
         );
     };
-    let path = match location.split_once("://") {
-        Some((_, rest)) => rest.find('/').map(|at| &rest[at..]),
-        None => location.starts_with('/').then_some(location.as_str()),
-    };
-    match path {
-        Some(path) => path.to_owned(),
-        None => created.refuse(
+    let request = format!("{}{COLLECTION}", app.app.url());
+    let place = reqwest::Url::parse(&request).and_then(|request| request.join(&location));
+    match place {
+        Ok(place) => place.path().to_owned(),
+        Err(error) => created.refuse(
             "no address",
-            format!("Location: {location}"),
-            "a path that begins with /, or a whole URL",
+            format!("Location: {location}, which is no address: {error}"),
+            "the new item's own address",
         ),
     }
 }

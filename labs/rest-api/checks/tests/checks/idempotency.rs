@@ -14,6 +14,8 @@ use rest_api_checks::{
 use serde_json::{Value, json};
 
 const PAYMENTS: &str = "/payments";
+/// How many signs a key may have; stated in the brief.
+const LONGEST_KEY: usize = 200;
 /// How many send the same payment at once; stated in the brief.
 const RETRIES: usize = 20;
 /// More statements than a payment has.
@@ -40,11 +42,68 @@ async fn a_payment_sent_again_is_charged_once(mut api: Api) {
         let again = api.app.send(wish.call()).await;
         expect_the_same(&first, again);
     }
-    expect_once(&api, &wish, "POST /payments four times, with one key").await;
-    let mut next = wish_of(&mut api, &ann, &wish.order, wish.cents);
-    next.order += " once more";
-    paid(&api, api.app.send(next.call()).await, &next);
-    expect_once(&api, &next, "POST /payments with another key").await;
+    // Another client library writes the same in another way.
+    let body = format!(
+        "{{ \"cents\": {},\n  \"order\": \"{}\" }}",
+        wish.cents, wish.order
+    );
+    let again = Call::post(PAYMENTS).header("idempotency-key", wish.key.clone());
+    let again = again.by(&ann.token).raw("application/json", body);
+    expect_the_same(&first, api.app.send(again).await);
+    expect_once(&api, &wish, "POST /payments five times, with one key").await;
+}
+
+/// Somebody buys the same once more, and means it: what was bought says nothing about it, the key
+/// alone does, from its first sign to its last.
+#[labkit::test]
+async fn each_key_is_a_payment_of_its_own(mut api: Api) {
+    let ann = api.person("Ann").await;
+    let first = wish(&mut api, &ann);
+    let long = "k".repeat(LONGEST_KEY - 1);
+    let keys = [
+        "again".to_owned(),
+        "Again".to_owned(),
+        format!("{long}1"),
+        format!("{long}2"),
+        format!("1{long}"),
+    ];
+    let wishes = keys.map(|key| Wish {
+        key,
+        order: first.order.clone(),
+        cents: first.cents,
+        token: ann.token.clone(),
+    });
+    let mut receipts: Vec<Value> = Vec::new();
+    for wish in &wishes {
+        let reply = api.app.send(wish.call()).await;
+        let told = paid(&api, reply.clone(), wish);
+        let known = |one: &Value| one["id"] == told["id"] || one["charge"] == told["charge"];
+        if receipts.iter().any(known) {
+            reply.refuse(
+                "an older receipt",
+                format!(
+                    "the key {} was answered {told}, as another key was",
+                    wish.key
+                ),
+                "a payment and a charge of its own: no payment had this key",
+            );
+        }
+        receipts.push(told);
+    }
+    for (wish, receipt) in wishes.iter().zip(&receipts) {
+        expect_the_same(receipt, api.app.send(wish.call()).await);
+    }
+    let (charges, rows) = (
+        api.provider.charges_for(&first.order),
+        rows_of(&api, &first).await,
+    );
+    if charges != wishes.len() || usize::try_from(rows) != Ok(wishes.len()) {
+        fail(
+            format!("POST {PAYMENTS} with {} keys, twice each", wishes.len()),
+            format!("{charges} charges and {rows} rows"),
+            format!("{} of each", wishes.len()),
+        );
+    }
 }
 
 /// Without a key nobody can tell a retry from a second purchase.
@@ -101,11 +160,18 @@ async fn the_same_key_with_another_body_is_a_422(mut api: Api) {
 #[labkit::test]
 async fn a_key_is_good_for_its_owner_only(mut api: Api) {
     let (ann, ben) = (api.person("Ann").await, api.person("Ben").await);
-    for same_body in [true, false] {
-        let first = wish(&mut api, &ann);
-        let receipt = paid(&api, api.app.send(first.call()).await, &first);
-        let mut second = wish(&mut api, &ben);
+    // Put behind each other, her number and `1…` are his number and `…`.
+    let cem = api
+        .person_numbered("Cem", ann.id * 1_000_000 + 100_001)
+        .await;
+    for (owner, same_body) in [(&ben, true), (&ben, false), (&cem, true)] {
+        let mut first = wish(&mut api, &ann);
+        let mut second = wish(&mut api, owner);
         second.key.clone_from(&first.key);
+        if owner.id == cem.id {
+            first.key.insert_str(0, "100001");
+        }
+        let receipt = paid(&api, api.app.send(first.call()).await, &first);
         if same_body {
             second.order.clone_from(&first.order);
             second.cents = first.cents;
@@ -115,7 +181,7 @@ async fn a_key_is_good_for_its_owner_only(mut api: Api) {
         if told["id"] == receipt["id"] || told["charge"] == receipt["charge"] {
             reply.refuse(
                 "somebody else's",
-                format!("Ben sent Ann's key and received Ann's receipt: {told}"),
+                format!("Ann's key was sent by somebody else, who received Ann's receipt: {told}"),
                 "a payment and a charge of his own",
             );
         }
@@ -123,7 +189,7 @@ async fn a_key_is_good_for_its_owner_only(mut api: Api) {
         let expected = if same_body { 2 } else { 1 };
         if charges != expected {
             fail(
-                "Ann and Ben pay, each with a key that happens to be the same",
+                "Ann and another pay, each with a key that happens to be the same",
                 format!("{charges} charges for `{}`", second.order),
                 format!("{expected}: one for each who pays"),
             );
