@@ -154,7 +154,7 @@ pub(crate) struct Check {
     /// Where random data comes from; a report names its seed
     #[arg(long, value_name = "S")]
     pub(crate) seed: Option<u64>,
-    /// Checks at once [default: three a core]
+    /// Checks at once [default: four a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) jobs: Option<u16>,
     /// Show every message on the wire, and more of long values

@@ -179,8 +179,14 @@ impl Lab {
         if let Some(found) = self.manifest.exercises.iter().find(|e| e.id == id) {
             return Ok(found);
         }
-        let ids = self.manifest.exercises.iter().map(|e| e.id.as_str());
-        let hint = nearest(id, ids).map_or_else(
+        let ids = || self.manifest.exercises.iter().map(|e| e.id.as_str());
+        // The brief numbers them.
+        let numbered = id.parse::<usize>().ok().and_then(|n| n.checked_sub(1));
+        let near = match numbered {
+            Some(n) => ids().nth(n),
+            None => nearest(id, ids()),
+        };
+        let hint = near.map_or_else(
             || format!("`cargo xtask list {}` shows the exercises", self.name),
             |near| format!("did you mean `{}/{near}`?", self.name),
         );

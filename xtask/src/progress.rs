@@ -209,8 +209,17 @@ impl Progress {
                 title: exercise.title.clone(),
                 files: exercise.files.iter().map(|file| lab.shown(file)).collect(),
             }),
-            begins: lab.manifest.start.as_ref().map(|it| it.exercise.clone()),
+            begins: self.beginning(lab).map(str::to_owned),
         }
+    }
+
+    /// The exercise of a lab that `start` leads into, where the lab has a beginning and nobody
+    /// has begun it otherwise.
+    pub(crate) fn beginning<'a>(&self, lab: &'a Lab) -> Option<&'a str> {
+        let id = lab.manifest.start.as_ref()?.exercise.as_str();
+        let done = self.labs.get(&lab.name).and_then(|own| own.exercise(id));
+        done.is_none_or(|status| status == Status::NotStarted)
+            .then_some(id)
     }
 }
 

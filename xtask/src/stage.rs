@@ -30,8 +30,9 @@ const NOT_THE_APP: [&str; 7] = [
     "target",
 ];
 
-/// How many built variants are kept: a few labs' worth of mutants.
-const KEPT_VARIANTS: usize = 200;
+/// How many built variants are kept: more than one lab has, or its second proof would find none
+/// of them.
+const KEPT_VARIANTS: usize = 300;
 
 /// What came of a variant.
 pub(crate) enum Staged {

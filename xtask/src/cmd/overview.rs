@@ -7,6 +7,7 @@ use owo_colors::OwoColorize as _;
 
 use super::list;
 use crate::checkout::Checkout;
+use crate::report::BEGINNING;
 use crate::report::say_notes;
 use crate::report::style::Look;
 use crate::{lab, progress};
@@ -22,11 +23,21 @@ pub(crate) fn overview(checkout: &Checkout) -> anyhow::Result<ExitCode> {
         text.push_str(&list::summary(lab, &done, &look));
     }
     match progress.open(&labs) {
-        Some((lab, exercise)) => text.push_str(&format!(
-            "\nread  {}\nnext  {}\n",
-            format!("labs/{}/README.md, \"{}\"", lab.name, exercise.title).style(look.strong),
-            format!("cargo xtask check {}/{}", lab.name, exercise.id).style(look.command)
-        )),
+        Some((lab, exercise)) => {
+            text.push_str(&format!(
+                "\nread  {}\nnext  {}\n",
+                format!("labs/{}/README.md, \"{}\"", lab.name, exercise.title).style(look.strong),
+                format!("cargo xtask check {}/{}", lab.name, exercise.id).style(look.command)
+            ));
+            if progress.beginning(lab) == Some(&exercise.id) {
+                let start = format!("cargo xtask start {}", lab.name);
+                text.push_str(&format!(
+                    "or    {}  {}\n",
+                    start.style(look.command),
+                    BEGINNING.style(look.quiet)
+                ));
+            }
+        }
         None => text.push_str("\nevery exercise passes\n"),
     }
     let _ = std::io::stdout().lock().write_all(text.as_bytes());

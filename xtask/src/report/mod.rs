@@ -23,6 +23,9 @@ use crate::provider::Notes;
 /// The version of [`Report`]'s shape; raised when a field changes its meaning or goes.
 pub(crate) const FORMAT_VERSION: u32 = 1;
 
+/// What `start` is, beside the command.
+pub(crate) const BEGINNING: &str = "(a guess first, then one call)";
+
 /// How a check, an exercise or a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

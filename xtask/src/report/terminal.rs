@@ -8,14 +8,11 @@ use labkit::assignment::Todo;
 use owo_colors::OwoColorize as _;
 
 use super::style::Look;
-use super::{ExerciseReport, Open, Outlook, Report, Reporter, Status, finding, words};
+use super::{BEGINNING, ExerciseReport, Open, Outlook, Report, Reporter, Status, finding, words};
 use crate::provider::Notes;
 
 /// So many findings of one exercise are told at once: one cause often has many.
 const TOLD_AT_ONCE: usize = 3;
-
-/// What `start` is, beside the command.
-const BEGINNING: &str = "(a guess first, then one call)";
 
 /// Prints to stdout what is asked for, and to stderr what is going on.
 #[derive(Debug)]

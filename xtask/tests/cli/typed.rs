@@ -37,6 +37,8 @@ fn case_01_an_unknown_exercise_is_answered_with_the_nearest() {
         "unknown_exercise",
         in_bare(root.path(), &["check", "caching/greting"]).whole()
     );
+    // The brief numbers them.
+    in_bare(root.path(), &["check", "caching/1"]).says("did you mean `caching/greeting`?");
     assert_snapshot!(
         "unknown_exercise_like_none",
         in_bare(root.path(), &["hint", "caching/x"]).whole()

@@ -66,6 +66,19 @@ fn next_shows_the_brief_of_what_is_open_and_how_to_begin() {
 }
 
 #[test]
+fn the_overview_points_at_a_beginning_where_there_is_one() {
+    let root = demo();
+    let beginning = "or cargo xtask start demo (a guess first, then one call)";
+    assert!(!run(&root, &[]).whole().contains("start demo"));
+    let manifest = root.path().join("labs/demo/lab.toml");
+    let text = fs::read_to_string(&manifest).expect("there");
+    let start = "[start]\nexercise = \"greeting\"\nunfinished = \"start.rs\"\nstory = \"a\"\n\
+                 call = \"b\"\nmoral = \"c\"\n\n[[exercise]]";
+    fs::write(manifest, text.replace("[[exercise]]", start)).expect("written");
+    run(&root, &[]).says(beginning);
+}
+
+#[test]
 fn the_list_of_exercises_says_what_its_stars_are() {
     assert_snapshot!("list_of_exercises", run(&demo(), &["list", "demo"]).whole());
 }
