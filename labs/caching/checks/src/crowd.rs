@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use labkit::answer::Answer;
 use labkit::finding::fail;
 use labkit::patience::timeout;
+use labkit::upstream::Gate;
 use labkit::wire::Match;
 use serde_json::Value;
 
@@ -17,6 +18,10 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(12);
 
 /// Between two looks at something that is bound to come.
 pub(crate) const MOMENT: Duration = Duration::from_millis(2);
+
+/// By then a load that ends with its reader has left the catalogue. Decides how a check goes on,
+/// never its verdict.
+const LEAVE: Duration = Duration::from_millis(500);
 
 /// What became of each caller; nothing for one that was never answered.
 pub type Answers = Vec<Option<Answer>>;
@@ -117,6 +122,30 @@ impl Instance {
         self.settle().await;
     }
 
+    /// Waits until the loads that ended with their readers have left the gate. Those that go on
+    /// stay, for all we wait.
+    pub async fn abandoned_loads_leave(&self, gate: &Gate) {
+        let leave = async {
+            while gate.parked_now() > 0 {
+                tokio::time::sleep(MOMENT).await;
+            }
+        };
+        let _ = timeout(LEAVE, leave).await;
+        self.settle().await;
+    }
+
+    /// Opens the gate to a load whose reader has hung up, and waits until all that comes of it
+    /// is done.
+    pub async fn finish_alone(&self, gate: &Gate) {
+        self.abandoned_loads_leave(gate).await;
+        let goes_on = gate.parked_now() > 0;
+        gate.open();
+        if goes_on {
+            self.has_loaded().await;
+        }
+        self.fall_silent().await;
+    }
+
     /// The process is killed where it stands.
     pub async fn kill(&self) {
         self.timeline.push("check", self.app.name(), "kill -9");
@@ -141,7 +170,8 @@ pub fn expect_answered(answers: &Answers, did: &str, still: &str) {
         fail(
             did,
             format!(
-                "{waiting} of {of} callers were never answered ({} s); {still}",
+                "{waiting} of {of} callers {} never answered ({} s); {still}",
+                if waiting == 1 { "was" } else { "were" },
                 LIMIT.as_secs()
             ),
             "an answer for each of them",

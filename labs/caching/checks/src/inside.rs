@@ -10,8 +10,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ConnectionAddr, IntoConnectionInfo as _, RedisConnectionInfo};
 
 /// Why it matters that there is an entry, where a check is about something else of it.
-pub const NOTHING_KEPT: &str = "What is not kept can neither be found nor expire: each read is \
-                                paid for by the catalogue.";
+pub const NOTHING_KEPT: &str = "What is not there when the answer is out can neither be found \
+                                nor expire: each read is paid for by the catalogue.";
 
 /// A connection of the check's own, past the wire.
 pub struct Inside {
@@ -123,8 +123,9 @@ impl Inside {
                 longest.to_string(),
                 expected,
                 format!(
-                    "With {variable} the shop turns a life up or down, in seconds. A life that is \
-                     written into the code, or counted in another unit, does not follow."
+                    "With {variable} the shop turns this life up or down, in seconds. A life that is \
+                     written into the code, counted in another unit, or that of something else, does \
+                     not follow."
                 ),
             );
         }

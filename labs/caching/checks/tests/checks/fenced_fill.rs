@@ -1,5 +1,7 @@
 //! Exercise 9: what was loaded before a change is not kept after it.
 
+use std::time::Duration;
+
 use caching_checks::{InFlight, Instance, Shop, Sort, Thing, expect_answered, expect_shown};
 use labkit::answer::Answer;
 use labkit::finding::fail;
@@ -18,6 +20,10 @@ const LOCK: i64 = 30_000;
 const WEEK: i64 = 7 * 86_400_000;
 /// What is added to a life so that it is over.
 const OVER: i64 = 1_000;
+
+/// For how long Redis says nothing: longer than somebody waits who then calls it done all the
+/// same. Decides how sure we are to see that, never the verdict on a service that waits.
+const SILENCE: Duration = Duration::from_millis(1_200);
 
 /// Whoever never keeps anything keeps nothing old. That is no cache.
 #[labkit::test]
@@ -104,6 +110,41 @@ async fn whatever_is_kept_ends_and_a_stock_when_the_environment_says(mut shop: S
     }
 }
 
+/// What a change has left behind may end before what was filled after it. Then the stock is still
+/// what it was.
+#[labkit::test]
+async fn a_stock_that_is_filled_long_after_a_change_lives_as_long(mut shop: Shop) {
+    let [stock] = shop.catalogue.goods.some(Sort::Stock);
+    let path = stock.path.as_str();
+    let new = change(&mut shop, &stock);
+    new.on(&shop.app).await;
+    let left = shop.redis.entries().await;
+    let left = left.iter().map(|entry| entry.pttl).max().unwrap_or(0);
+    // Not all of it: what goes is at its end, and not gone.
+    let almost = (left - 60_000).max(0);
+    shop.redis.pass(almost, &[&shop.app]).await;
+    expect_shown(&shop.app.get(path).await, &new.value, "");
+    let before = shop.catalogue.door.count("GET", path);
+    let half = STOCK / 2 - OVER;
+    shop.redis.pass(half, &[&shop.app]).await;
+    expect_shown(&shop.app.get(path).await, &new.value, "");
+    // What the change itself had left may have been shown first, and have ended since.
+    let loaded = before > 0;
+    let loads = shop.catalogue.door.count("GET", path) - before;
+    if loaded && loads > 0 {
+        fail(
+            format!(
+                "PUT {path}; {} s later GET, which loads it; {} s later GET, with STOCK_TTL_S={}",
+                almost / 1000,
+                half / 1000,
+                STOCK / 1000
+            ),
+            "it was loaded once more",
+            "a hit: half of its life is not over, and nobody has changed it",
+        );
+    }
+}
+
 /// A shop that sells what it does not have writes apologies.
 #[labkit::test]
 async fn a_change_is_seen_by_the_next_read(mut shop: Shop) {
@@ -178,6 +219,40 @@ async fn a_change_that_redis_does_not_hear_of_is_not_called_done(mut shop: Shop)
             expect_next(&shop.app.get(path).await, &truth, &did);
         }
     }
+}
+
+/// A Redis that is busy answers late. What is not waited for is on its way, and so are the
+/// readers.
+#[labkit::test]
+async fn a_change_that_redis_has_not_heard_of_yet_is_not_called_done(mut shop: Shop) {
+    let [stock] = shop.catalogue.goods.some(Sort::Stock);
+    let path = stock.path.as_str();
+    let other = shop.second_app_with(&[("REDIS_BUDGET_MS", 100)]).await;
+    let new = change(&mut shop, &stock);
+    let committed = shop.catalogue.door.gate_reply("PUT", path);
+    let comes = shop.catalogue.door.gate("PUT", path);
+    let mut writer = other.begin_put(path, &new.value);
+    if writer.until(comes.parked(1)).await != Some(Ok(())) {
+        never_committed(path);
+    }
+    let _ = writer.during(shop.app.get(path)).await.expect_ok();
+    comes.open();
+    if writer.until(committed.parked(1)).await != Some(Ok(())) {
+        never_committed(path);
+    }
+    let held = other.redis.hold_each(Match::any());
+    committed.open();
+    writer.until(tokio::time::sleep(SILENCE)).await;
+    if writer.answered().is_some_and(|answer| answer.status < 300) {
+        let did = format!(
+            "PUT {path}, a GET just before the commit; each message of the PUT to Redis held from \
+             then on"
+        );
+        let truth = shop.catalogue.goods.truth(path);
+        expect_next(&shop.app.get(path).await, &truth, &did);
+    }
+    drop(held);
+    let _ = writer.answer().await;
 }
 
 /// A connection is lost as easily as a reader is slow, and what was watched on it is watched
@@ -572,6 +647,26 @@ async fn a_reader_who_is_gone_keeps_nobody_from_filling(shop: Shop) {
                 ),
                 format!("the last two asked the catalogue {loads} times"),
                 "once at most: from then on the stock is kept again",
+            );
+        }
+        if killed {
+            continue;
+        }
+        // The one that was left behind fills as well.
+        shop.redis.forget_everything().await;
+        let before = shop.catalogue.door.count("GET", path);
+        for _ in 0..2 {
+            expect_shown(&other.get(path).await, value, "");
+        }
+        let loads = shop.catalogue.door.count("GET", path) - before;
+        if loads > 1 {
+            fail(
+                format!(
+                    "GET {path}, and {gone}; LOCK_TTL_MS={LOCK} later emptied Redis; GET on the same \
+                     instance, twice"
+                ),
+                format!("the last two asked the catalogue {loads} times"),
+                "once: the instance keeps the stock again",
             );
         }
     }

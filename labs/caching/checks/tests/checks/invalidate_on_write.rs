@@ -13,6 +13,10 @@ use rand::RngExt as _;
 /// in which order the check goes on, never the verdict.
 const BLOCKED: Duration = Duration::from_millis(500);
 
+/// For how long Redis says nothing: longer than somebody waits who then calls it done all the
+/// same. Decides how sure we are to see that, never the verdict on a service that waits.
+const SILENCE: Duration = Duration::from_millis(1_200);
+
 /// A change of a price has fewer messages than this; one that never comes to an end is
 /// not followed for ever.
 const MOMENTS: usize = 20;
@@ -140,6 +144,43 @@ async fn a_change_that_redis_never_heard_of_is_not_called_done(mut shop: Shop) {
             ),
         );
     }
+}
+
+/// A Redis that is busy answers late. What is not waited for is on its way, and so are the
+/// visitors.
+#[labkit::test]
+async fn a_change_that_redis_has_not_heard_of_yet_is_not_called_done(mut shop: Shop) {
+    let [product] = shop.catalogue.products();
+    let (id, new) = (product.id, new_price(&mut shop, product.id));
+    let path = path(id);
+    let storefront = shop.storefront().await;
+    storefront.price(id).await;
+    let app = shop.second_app_with(&[("REDIS_BUDGET_MS", 100)]).await;
+    let mut change = app.begin_put(&path, &new);
+    let committed = until_committed(&shop, &mut change, &path, &storefront, id).await;
+    let held = app.redis.hold_each(Match::any());
+    committed.open();
+    change.until(tokio::time::sleep(SILENCE)).await;
+    let shown = storefront.price(id).await;
+    if let Some(answer) = change.answered()
+        && is_success(answer)
+        && shown != new
+    {
+        answer.point("the old price is still there");
+        fail(
+            format!(
+                "a visitor, PUT {path}, a visitor just before the commit; each message to Redis \
+                 held from then on"
+            ),
+            format!(
+                "it answered {answer}; the storefront still shows {} cents",
+                shown.cents
+            ),
+            "no success before Redis has answered, however long that takes",
+        );
+    }
+    drop(held);
+    let _ = change.answer().await;
 }
 
 /// Two admins, two instances, one product: their commits have an order, and what they tell

@@ -8,10 +8,15 @@ use labkit::finding::fail;
 use labkit::upstream::Gate;
 use labkit::wire::Match;
 use rand::RngExt as _;
+use serde_json::json;
 
 /// A lookup that has not been answered after this is taken for one that waits for the creation.
 /// Decides how the check goes on, never the verdict.
 const BLOCKED: Duration = Duration::from_secs(2);
+
+/// For how long Redis says nothing: longer than somebody waits who then calls it done all the
+/// same. Decides how sure we are to see that, never the verdict on a service that waits.
+const SILENCE: Duration = Duration::from_millis(1_200);
 
 /// Crawlers try codes all night. What does not exist is never a hit in a cache that keeps
 /// only what exists, so each try is paid for by the catalogue.
@@ -106,6 +111,39 @@ async fn a_creation_that_redis_never_heard_of_is_not_called_done(mut shop: Shop)
     }
 }
 
+/// A Redis that is busy answers late. What is not waited for is on its way, and so is the
+/// customer.
+#[labkit::test]
+async fn a_creation_that_redis_has_not_heard_of_yet_is_not_called_done(mut shop: Shop) {
+    let (code, voucher) = (code(&mut shop), voucher(&mut shop));
+    let path = path(&code);
+    let other = shop.second_app_with(&[("REDIS_BUDGET_MS", 100)]).await;
+    shop.app.get(&path).await;
+    let mut creation = other.begin_put(&path, &voucher);
+    let committed = until_committed(&shop, &other, &mut creation, &path).await;
+    let held = other.redis.hold_each(Match::any());
+    committed.open();
+    creation.until(tokio::time::sleep(SILENCE)).await;
+    if let Some(created) = creation.answered()
+        && created.status < 300
+    {
+        let answer = shop.app.get(&path).await;
+        if answer.status != 200 {
+            created.point("nobody finds it");
+            fail(
+                format!(
+                    "GET {path}; PUT {path}, with a GET just before the commit and each message \
+                     to Redis held from then on; GET {path} on the other instance"
+                ),
+                format!("the PUT was answered {created}, the last GET {answer}"),
+                "no success before Redis has answered, however long that takes",
+            );
+        }
+    }
+    drop(held);
+    let _ = creation.answer().await;
+}
+
 /// Fails the check unless both instances find the voucher that `other` has just answered to have
 /// created. What that one did not wait for is held in `steps` until the first one has looked.
 async fn expect_found(
@@ -132,8 +170,8 @@ async fn expect_found(
             answer.point("another voucher");
             fail(
                 did,
-                format!("{found:?}"),
-                format!("{voucher:?}, as it was created"),
+                json!(found).to_string(),
+                format!("{}, as it was created", json!(voucher)),
             );
         }
     }
@@ -172,24 +210,89 @@ fn never_committed(path: &str) -> ! {
     )
 }
 
+/// Whoever empties the cache for one code sends the next lookup of every other one to the
+/// catalogue.
+#[labkit::test]
+async fn a_creation_forgets_no_other_code(mut shop: Shop) {
+    let [new, exists, missing] = [code(&mut shop), code(&mut shop), code(&mut shop)];
+    let (voucher, other) = (voucher(&mut shop), voucher(&mut shop));
+    shop.catalogue.add_voucher(&exists, &other);
+    let others = [path(&exists), path(&missing)];
+    let new = path(&new);
+    shop.app.get(&new).await;
+    let did = format!("GET {}, GET {}, PUT {new}", others[0], others[1]);
+    let mut kept = Vec::new();
+    for path in &others {
+        for _ in 0..2 {
+            shop.app.get(path).await;
+        }
+        // What is not kept at all has a check of its own.
+        if shop.catalogue.door.count("GET", path) == 1 {
+            kept.push(path);
+        }
+    }
+    let _ = shop.app.put(&new, &voucher).await.expect_ok();
+    for path in kept {
+        shop.app.get(path).await;
+        shop.catalogue
+            .loads_of(path)
+            .after(format!("{did}, GET {path}"))
+            .expect(1, "what is known of another code is still true");
+    }
+}
+
+/// Between a write and an expiry that follows it a service can die. An absence without an end
+/// hides the voucher for ever.
+#[labkit::test]
+async fn value_and_expiry_arrive_together(mut shop: Shop) {
+    let [missing, exists, created] = [code(&mut shop), code(&mut shop), code(&mut shop)];
+    let voucher = voucher(&mut shop);
+    shop.catalogue.add_voucher(&exists, &voucher);
+    let paths = [missing, exists, created].map(|code| path(&code));
+    for (path, creates) in [(&paths[0], false), (&paths[1], false), (&paths[2], true)] {
+        let (request, words) = if creates {
+            (shop.app.begin_put(path, &voucher), "PUT")
+        } else {
+            (shop.app.begin_get(path), "GET")
+        };
+        let did = format!("{words} {path}, looking into Redis after each message of your service");
+        let mut steps = shop.app.steps();
+        steps
+            .walk(request, async |after| {
+                shop.redis.expect_expiries(&did, after).await;
+            })
+            .await;
+        drop(steps);
+        shop.app.settle().await;
+        shop.redis
+            .expect_expiries_when(&did, "when the answer was out")
+            .await;
+    }
+}
+
 /// Absence is the one answer that somebody is busy changing, and every random code leaves
 /// one: with a long life they fill the cache and outlive the truth.
 #[labkit::test]
 async fn absence_expires_soon(mut shop: Shop) {
-    let longer = shop.second_app_with(&[("NEGATIVE_TTL_S", 200)]).await;
     let codes = [code(&mut shop), code(&mut shop)];
     let voucher = voucher(&mut shop);
-    for (app, code, life) in [(&shop.app, &codes[0], 30), (&longer, &codes[1], 200)] {
-        let path = path(code);
-        for _ in 0..2 {
-            app.get(&path).await;
-        }
-        shop.redis
-            .expect_lives("NEGATIVE_TTL_S", life, &format!("GET {path}, twice"))
-            .await;
-        shop.catalogue.add_voucher(code, &voucher);
-        expect_the_truth_after_its_life(&shop, app, &path, &voucher).await;
+    expect_absence_for(&shop, &shop.app, &codes[0], 30, &voucher).await;
+    let longer = shop.second_app_with(&[("NEGATIVE_TTL_S", 200)]).await;
+    expect_absence_for(&shop, &longer, &codes[1], 200, &voucher).await;
+}
+
+/// Fails the check unless it is remembered for that life that a code does not exist, and no
+/// longer.
+async fn expect_absence_for(shop: &Shop, app: &Instance, code: &str, life: i64, voucher: &Voucher) {
+    let path = path(code);
+    for _ in 0..2 {
+        app.get(&path).await;
     }
+    shop.redis
+        .expect_lives("NEGATIVE_TTL_S", life, &format!("GET {path}, twice"))
+        .await;
+    shop.catalogue.add_voucher(code, voucher);
+    expect_the_truth_after_its_life(shop, app, &path, voucher).await;
 }
 
 /// A crawler that comes back every second would otherwise keep a voucher hidden for as
@@ -355,7 +458,7 @@ async fn expect_the_truth_after_its_life(shop: &Shop, app: &Instance, path: &str
             fail(
                 format!("GET {path}; its entry expires, the catalogue changes; GET {path}"),
                 format!("your service answered {answer}"),
-                format!("what the catalogue says now: {truth:?}"),
+                format!("200 with {}: what the catalogue says now", json!(truth)),
             );
         }
     }
@@ -366,7 +469,7 @@ fn expect_voucher(answer: &Answer, voucher: &Voucher) {
     let found: Voucher = answer.json();
     if found != *voucher {
         answer.point("another voucher");
-        fail("", format!("{found:?}"), format!("{voucher:?}"));
+        fail("", json!(found).to_string(), json!(voucher).to_string());
     }
 }
 

@@ -20,8 +20,12 @@ const HARD: i64 = 600_000;
 const LOCK: i64 = 30_000;
 /// What is added to a life so that it is over.
 const OVER: i64 = 1_000;
-/// What is left of a life that is not over, however long a check may take.
+/// What is left of a life that is not over: more than a check takes.
 const LAST_MINUTE: i64 = 60_000;
+
+/// A load that takes long: longer than somebody waits who waits for a moment only. Decides how
+/// sure we are to see that, never the verdict on a service that waits.
+const LONG_LOAD: Duration = Duration::from_millis(1_200);
 
 /// How many ask each instance at the same time.
 const CALLERS: usize = 10;
@@ -163,6 +167,32 @@ async fn past_its_hard_life_a_ranking_is_waited_for(mut shop: Shop) {
     expect_shown(&request.answer().await, &new, &did);
 }
 
+/// Where there is nothing to show, everybody waits. Somebody else's load is no reason to be sent
+/// away.
+#[labkit::test]
+async fn who_finds_nothing_waits_for_a_load(shop: Shop) {
+    let [ranking] = shop.catalogue.goods.some(Sort::Ranking);
+    let path = ranking.path.as_str();
+    let other = shop.second_app().await;
+    let gate = shop.catalogue.door.gate("GET", path);
+    let did = format!(
+        "GET {path} by two callers on each of two instances, with an empty Redis and the catalogue \
+         held back for {} s or more",
+        LONG_LOAD.as_secs_f64()
+    );
+    let mut crowd = shop
+        .app
+        .begin_crowd([path; 2])
+        .and(other.begin_crowd([path; 2]));
+    let _ = crowd.until(gate.parked(1)).await;
+    crowd.during(tokio::time::sleep(LONG_LOAD)).await;
+    gate.open();
+    let (some, others) = crowd.answer().await;
+    for answers in [&some, &others] {
+        expect_served(answers, &ranking, &did, "the catalogue has answered");
+    }
+}
+
 /// Both lives belong to whoever runs the shop. And nothing that a reader does may prolong
 /// the second one: a popular ranking would never end.
 #[labkit::test]
@@ -178,7 +208,7 @@ async fn both_lives_are_those_of_the_environment(mut shop: Shop) {
     let app = shop.second_app_with(&lives).await;
     let with = format!("GET {path} with RANKING_SOFT_MS={soft} and RANKING_HARD_MS={hard}");
     expect_shown(&app.get(path).await, &ranking.value, "");
-    let kept = expect_lives(&shop, &with, hard).await;
+    let kept = expect_ends_within(&shop, &with, hard).await;
     if kept < hard / 2 {
         fail(
             &with,
@@ -200,7 +230,7 @@ async fn both_lives_are_those_of_the_environment(mut shop: Shop) {
     expect_at_once(&app, &ranking, &did).await;
     expect_refresh(&shop, path, 1, &did).await;
     app.fall_silent().await;
-    expect_lives(&shop, &did, hard - soft).await;
+    expect_ends_within(&shop, &did, hard - soft).await;
     gate.open();
 }
 
@@ -211,16 +241,21 @@ async fn a_failed_refresh_keeps_the_stale_ranking(mut shop: Shop) {
     let path = ranking.path.as_str();
     let new = go_stale(&mut shop, &ranking, &[]).await;
     shop.catalogue.door.fail("GET", path, 503);
-    let did = format!("GET {path}; let it go stale; GET, with a catalogue that answers 503");
-    expect_shown(&shop.app.get(path).await, &ranking.value, &did);
-    expect_refresh(&shop, path, 1, &did).await;
-    shop.app.fall_silent().await;
-    let did = did + "; GET again";
-    expect_shown(&shop.app.get(path).await, &ranking.value, &did);
-    shop.app.fall_silent().await;
+    let mut did = format!("GET {path}; let it go stale; GET, with a catalogue that answers 503");
+    // The second failure keeps nobody waiting longer than the first.
+    for _ in 0..2 {
+        let before = shop.catalogue.door.count("GET", path);
+        expect_shown(&shop.app.get(path).await, &ranking.value, &did);
+        expect_refresh(&shop, path, before, &did).await;
+        shop.app.fall_silent().await;
+        did += "; GET again";
+        expect_shown(&shop.app.get(path).await, &ranking.value, &did);
+        shop.app.fall_silent().await;
+        shop.redis.pass(LOCK + OVER, &[&shop.app]).await;
+        did += &format!("; LOCK_TTL_MS={LOCK} later GET");
+    }
     shop.catalogue.door.heal();
-    shop.redis.pass(LOCK + OVER, &[&shop.app]).await;
-    let did = format!("{did}; the catalogue is well again, and LOCK_TTL_MS={LOCK} have passed");
+    let did = format!("{did}, and the catalogue is well again");
     until_seen(&shop, &shop.app, path, &new, &did).await;
     shop.app.fall_silent().await;
     shop.catalogue.door.fail("GET", path, 503);
@@ -450,6 +485,14 @@ async fn overtake(shop: &mut Shop, other: &Instance, ranking: &Thing) -> Overtak
     }
 }
 
+/// The slow refresh fails, and so does whatever its instance asks from here on: whether a failed
+/// refresh is tried again at once is not asked here.
+async fn fail_late(app: &Instance, slow: Hold) {
+    app.catalogue.down();
+    drop(slow);
+    app.come_in().await;
+}
+
 /// Who fails late knows the ranking of before. To put it back is to undo what another one has
 /// done meanwhile.
 #[labkit::test]
@@ -465,10 +508,7 @@ async fn a_late_failure_brings_nothing_back(mut shop: Shop) {
     } = overtake(&mut shop, &other, &ranking).await;
     gate.open();
     until_seen(&shop, &other, path, &new, &did).await;
-    // It stays so: whether a failed refresh is tried again at once is not asked here.
-    shop.app.catalogue.down();
-    drop(slow);
-    shop.app.come_in().await;
+    fail_late(&shop.app, slow).await;
     let did = format!("{did}, which refreshes; then the first refresh fails; GET on both");
     for app in [&other, &shop.app] {
         expect_shown(&app.get(path).await, &new, &did);
@@ -491,10 +531,7 @@ async fn a_late_failure_does_not_end_the_refresh_of_another(mut shop: Shop) {
         new,
         did,
     } = overtake(&mut shop, &other, &ranking).await;
-    // It stays so: whether a failed refresh is tried again at once is not asked here.
-    shop.app.catalogue.down();
-    drop(slow);
-    shop.app.come_in().await;
+    fail_late(&shop.app, slow).await;
     let did = format!("{did}, which refreshes; the first refresh fails; GET on the other again");
     expect_at_once(&other, &ranking, &did).await;
     other.come_in().await;
@@ -504,6 +541,52 @@ async fn a_late_failure_does_not_end_the_refresh_of_another(mut shop: Shop) {
         .expect(2, "the first load, and the refresh that goes on");
     gate.open();
     until_seen(&shop, &other, path, &new, &did).await;
+}
+
+/// A lock of one's own instance need not be one's own: an instance may have begun another refresh
+/// since.
+#[labkit::test]
+async fn a_late_failure_does_not_end_a_later_refresh_of_its_instance(mut shop: Shop) {
+    let [ranking] = shop.catalogue.goods.some(Sort::Ranking);
+    let path = ranking.path.as_str();
+    let new = go_stale(&mut shop, &ranking, &[]).await;
+    shop.catalogue.door.fail("GET", path, 503);
+    let late = shop.app.catalogue.hold_reply(Match::request("GET", path));
+    let did = format!("GET {path}; let it go stale; GET, with a catalogue that fails, and slowly");
+    expect_at_once(&shop.app, &ranking, &did).await;
+    if late.reached().await.is_err() {
+        fail(
+            did,
+            "nobody has asked the catalogue",
+            "a refresh: the ranking is stale",
+        );
+    }
+    shop.catalogue.door.heal();
+    shop.redis.pass(LOCK + OVER, &[&shop.app]).await;
+    let gate = shop.catalogue.door.gate("GET", path);
+    let did = format!("{did}; LOCK_TTL_MS={LOCK} have passed; GET, which refreshes");
+    expect_at_once(&shop.app, &ranking, &did).await;
+    shop.app.come_in().await;
+    if gate.parked_now() == 0 {
+        // It knows that the first one is still on its way.
+        return;
+    }
+    drop(late);
+    shop.app.come_in().await;
+    let before = shop.catalogue.door.count("GET", path);
+    let did = format!("{did}; the first refresh fails; GET");
+    expect_at_once(&shop.app, &ranking, &did).await;
+    shop.app.come_in().await;
+    let more = shop.catalogue.door.count("GET", path) - before;
+    if more > 0 {
+        fail(
+            did,
+            format!("the catalogue was asked {more} more time(s), beside the second refresh"),
+            "never: the second refresh goes on",
+        );
+    }
+    gate.open();
+    until_seen(&shop, &shop.app, path, &new, &did).await;
 }
 
 /// What took so long to count is not thrown away because the old one has ended meanwhile.
@@ -706,7 +789,7 @@ async fn until_seen(shop: &Shop, app: &Instance, path: &str, new: &Value, did: &
     fail(
         did,
         format!(
-            "{} s later {still}the catalogue was asked {} times in all",
+            "{} s later {still}requests at the catalogue so far: {}",
             PATIENCE.as_secs(),
             shop.catalogue.door.count("GET", path)
         ),
@@ -727,7 +810,7 @@ async fn at_rest(shop: &Shop, other: &Instance, path: &str) -> usize {
 }
 
 /// Fails the check unless all that Redis holds ends within `most`; the longest life.
-async fn expect_lives(shop: &Shop, did: &str, most: i64) -> i64 {
+async fn expect_ends_within(shop: &Shop, did: &str, most: i64) -> i64 {
     let mut longest = 0;
     for entry in shop.redis.entries().await {
         if entry.pttl == -1 || entry.pttl > most {

@@ -28,7 +28,14 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// A load that takes long: longer than somebody waits who waits for a moment only. Decides how
 /// sure we are to see that, never the verdict on a service that waits.
-const LONG_LOAD: Duration = Duration::from_millis(1_200);
+const LONG_LOAD: Duration = Duration::from_secs(3);
+
+/// A lock's life that is over soon.
+const SHORT_LOCK_MS: u64 = 2_000;
+
+/// A load in which more than half of that life is over: whoever prolongs a lock by then does so
+/// meanwhile. Decides how sure we are to see that, never the verdict on a service that does not.
+const HALF_A_LOCK: Duration = Duration::from_millis(1_200);
 
 /// How many messages a holder may need to write the deal and to end its lock.
 const MOST_STEPS: usize = 20;
@@ -133,6 +140,45 @@ async fn the_lock_ends_by_itself(mut shop: Shop) {
     }
 }
 
+/// A lock that is prolonged now and then, as some libraries do after a third of its life, lives
+/// for as long as its holder hangs, and nobody else may load.
+#[labkit::test]
+async fn a_slow_load_does_not_prolong_its_lock(shop: Shop) {
+    let [deal] = shop.catalogue.goods.some(Sort::Deal);
+    let path = deal.path.as_str();
+    let app = shop
+        .second_app_with(&[("LOCK_TTL_MS", SHORT_LOCK_MS)])
+        .await;
+    let gate = shop.catalogue.door.gate("GET", path);
+    let mut request = app.begin_get(path);
+    until_loading(&mut request, &gate, path).await;
+    let before = shop.redis.contents().await;
+    request.during(tokio::time::sleep(HALF_A_LOCK)).await;
+    for (key, token, ends) in shop.redis.contents().await {
+        let earlier = before
+            .iter()
+            .find(|(it, was, _)| (it, was) == (&key, &token));
+        if let Some((_, _, was)) = earlier
+            && ends > *was
+        {
+            fail(
+                format!(
+                    "GET {path} with LOCK_TTL_MS={SHORT_LOCK_MS}, with the catalogue held back for \
+                     {} s",
+                    HALF_A_LOCK.as_secs_f64()
+                ),
+                format!(
+                    "meanwhile the lock `{key}` was given {} ms more to live",
+                    ends - was
+                ),
+                "a lock that ends when it was to end: nothing prolongs it",
+            );
+        }
+    }
+    gate.open();
+    expect_shown(&request.answer().await, &deal.value, "");
+}
+
 /// The catalogue is slowest on the evening when everybody comes. Whoever then gives up shows an
 /// error page, and whoever loads all the same makes it slower still.
 #[labkit::test]
@@ -154,10 +200,12 @@ async fn the_others_wait_for_as_long_as_the_load_takes(shop: Shop) {
         .await;
     let entries = shop.redis.entries().await;
     if let Some(longer) = entries.iter().find(|entry| entry.pttl > SHORTENED) {
-        fail(
+        fail_because(
             format!("{did}, and {SHORTENED} ms of the lock's life left"),
-            longer.to_string(),
+            format!("`{}` lives another {} ms", longer.key, longer.pttl),
             format!("at most the {SHORTENED} ms: nothing prolongs a lock"),
+            "A lock that is prolonged, by its holder or by those who wait, outlives a holder who \
+             hangs or has died, and nobody else may load.",
         );
     }
     gate.open();
@@ -443,6 +491,33 @@ async fn a_client_that_hangs_up_strands_nobody(mut shop: Shop) {
     }
 }
 
+/// The last one who waits may close the tab as well. What is loaded for nobody is in Redis, or
+/// nowhere: whatever an instance keeps of it is shown to the next one, a day later.
+#[labkit::test]
+async fn a_load_that_nobody_waits_for_leaves_no_copy(mut shop: Shop) {
+    let [deal] = shop.catalogue.goods.some(Sort::Deal);
+    let path = deal.path.as_str();
+    let gate = shop.catalogue.door.gate("GET", path);
+    let mut holder = shop.app.begin_get(path);
+    until_loading(&mut holder, &gate, path).await;
+    shop.app.hang_up(holder, path).await;
+    shop.app.finish_alone(&gate).await;
+    shop.redis.forget_everything().await;
+    let goods = &shop.catalogue.goods;
+    let value = goods.other_than(&deal, Sort::Deal, &mut shop.rng);
+    goods.set(path, value.clone());
+    let did = format!(
+        "GET {path} by one caller, who hangs up during the load; when that was over, Redis was \
+         emptied, and the deal changed in the catalogue; GET"
+    );
+    let changed = Thing {
+        value,
+        ..deal.clone()
+    };
+    let answers = shop.app.begin_crowd([path]).answer().await;
+    expect_served(&answers, &changed, &did, "Redis is empty");
+}
+
 /// Between "nothing there" and "the lock is mine" there is time for another to load, to
 /// write and to go.
 #[labkit::test]
@@ -534,21 +609,22 @@ async fn who_waited_for_the_lock_looks_again(shop: Shop) {
     }
 }
 
+/// A catalogue that is down, and one that knows no such deal, with what callers may hear of it:
+/// who waited for another's load may hear of it as of any failure.
+const FAILURES: [(u16, &[u16]); 2] = [(503, &[502]), (404, &[404, 502])];
+
 /// A load fails more easily than it succeeds while everybody wants it. An error that keeps
 /// the lock turns one failed request into half a minute without the page.
 #[labkit::test]
 async fn a_failed_load_leaves_no_lock(shop: Shop) {
     let deals: [Thing; 2] = shop.catalogue.goods.some(Sort::Deal);
     let other = shop.second_app().await;
-    // A catalogue that is down, and one that knows no such deal: who waited for another's load
-    // may hear of it as of any failure.
-    let failures: [(u16, &[u16]); 2] = [(503, &[502]), (404, &[404, 502])];
-    for (deal, (says, expected)) in deals.iter().zip(failures) {
+    for (deal, (says, expected)) in deals.iter().zip(FAILURES) {
         let path = deal.path.as_str();
         let gate = shop.catalogue.door.gate("GET", path);
         let did =
-            format!("GET {path} by six callers on two instances; the catalogue answers {says}");
-        let crowd = begin_crowds::<3>([&shop.app, &other], &gate, path).await;
+            format!("GET {path} by four callers on two instances; the catalogue answers {says}");
+        let crowd = begin_crowds::<2>([&shop.app, &other], &gate, path).await;
         let lock = shop.redis.lock(&did).await;
         shop.catalogue.door.fail("GET", path, says);
         gate.open();
@@ -573,13 +649,41 @@ async fn a_failed_load_leaves_no_lock(shop: Shop) {
             );
         }
         shop.catalogue.door.heal();
-        let answers = other.begin_crowd([path]).answer().await;
-        expect_served(
-            &answers,
-            deal,
-            &(did + ", then well again"),
-            "the catalogue is well again",
+        shop.redis.forget_everything().await;
+    }
+}
+
+/// One failure is one failure. Whatever is remembered of it, in Redis or in an instance, turns
+/// those away who come when the catalogue is long well again.
+#[labkit::test]
+async fn after_a_failed_load_the_next_ones_are_served(shop: Shop) {
+    let deals: [Thing; 2] = shop.catalogue.goods.some(Sort::Deal);
+    let other = shop.second_app().await;
+    for (deal, (says, _)) in deals.iter().zip(FAILURES) {
+        let path = deal.path.as_str();
+        let gate = shop.catalogue.door.gate("GET", path);
+        let mut first = shop.app.begin_crowd([path]);
+        until_loading(&mut first, &gate, path).await;
+        let locks = shop.redis.entries().await;
+        shop.catalogue.door.fail("GET", path, says);
+        gate.open();
+        let _ = first.answer().await;
+        shop.app.settle().await;
+        shop.catalogue.door.heal();
+        // A lock that is still there has a check of its own.
+        for Entry { key, .. } in locks {
+            shop.end(&key).await;
+        }
+        let gate = shop.catalogue.door.gate("GET", path);
+        // Some of them find a lock, and wait for what it brings.
+        let crowd = begin_crowds::<2>([&shop.app, &other], &gate, path).await;
+        gate.open();
+        let answers = both(crowd.answer().await);
+        let did = format!(
+            "GET {path}, and the catalogue answers {says}; then it is well again, GET by two \
+             callers on each of two instances"
         );
+        expect_served(&answers, deal, &did, "the catalogue is well again");
         shop.redis.forget_everything().await;
     }
 }
@@ -621,8 +725,16 @@ async fn begin_crowds<'a, const CALLERS: usize>(
 
 /// Waits until a load is parked at the gate.
 async fn until_loading<T>(request: &mut InFlight<'_, T>, gate: &Gate, path: &str) {
-    if request.until(gate.parked(1)).await != Some(Ok(())) {
-        never_asked(path);
+    match request.until(gate.parked(1)).await {
+        Some(Ok(())) => {}
+        Some(Err(_)) => never_asked(path),
+        None => fail_because(
+            format!("GET {path}, with an empty Redis"),
+            "your service has answered, and nothing has arrived at the catalogue",
+            format!("GET {path} at the catalogue: nobody else knows the deal"),
+            "What is shown while Redis holds nothing, and without asking, is a copy that the \
+             instance has kept: nobody can end it, and no other instance sees it.",
+        ),
     }
 }
 
