@@ -21,7 +21,10 @@ const RUSH: Duration = Duration::from_millis(5 * BUDGET.1);
 /// How many ask at the same time.
 const CALLERS: usize = 100;
 
-/// How many hang up one after the other: for longer than Redis is usually left alone.
+/// How long they wait who do not wait for an answer: less than a question to Redis may take.
+const HASTE: Duration = Duration::from_millis(BUDGET.1 / 2);
+
+/// How many of them come, one after the other: for longer than Redis is usually left alone.
 const HASTY: usize = 25;
 
 /// A catalogue that takes long: longer than somebody waits who then asks again. Decides how sure
@@ -462,8 +465,8 @@ async fn a_redis_that_is_back_is_used_again(shop: Shop) {
 async fn hang_up_on_questions(app: &Instance, path: &str) {
     for _ in 0..HASTY {
         let mut reader = app.begin_get(path);
-        let asking = Duration::from_millis(BUDGET.1 / 2);
-        if reader.until(tokio::time::sleep(asking)).await.is_some() {
+        reader.during(tokio::time::sleep(HASTE)).await;
+        if reader.answered().is_none() {
             app.hang_up(reader, path).await;
         }
     }
