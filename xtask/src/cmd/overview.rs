@@ -7,9 +7,8 @@ use owo_colors::OwoColorize as _;
 
 use super::list;
 use crate::checkout::Checkout;
-use crate::report::BEGINNING;
-use crate::report::say_notes;
 use crate::report::style::Look;
+use crate::report::{BEGINNING, say_notes};
 use crate::{lab, progress};
 
 /// Shows every lab and points at one exercise.

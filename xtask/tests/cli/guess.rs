@@ -83,6 +83,7 @@ fn start_leads_from_a_guess_to_the_first_win() {
     screen.shows("after");
     screen.shows("Names matter.");
     screen.shows("All 2 checks of");
+    screen.shows("The line with HERE can go.");
     assert_eq!(screen.ended().code, 0);
 
     // Once it is past, it says how to go on and how to go back.
@@ -90,6 +91,25 @@ fn start_leads_from_a_guess_to_the_first_win() {
     screen.shows("has passed already");
     screen.shows("cargo xtask next started");
     assert_eq!(screen.ended().code, 2);
+}
+
+#[test]
+fn a_line_that_is_gone_need_not_go() {
+    let lab = with_a_beginning("started-tidily");
+    let mut screen = Screen::of(&["start", &lab.name]);
+    screen.shows("your guess");
+    screen.types("7\r");
+    screen.shows("waiting for you to save");
+    let call = "    text += &format!(\", {name}\");";
+    lab.write(
+        "src/greeting.rs",
+        &UNFINISHED.replace("    // HERE the name is missing.", call),
+    );
+    screen.shows("All 2 checks of");
+    let shown = screen.shown();
+    assert_eq!(screen.ended().code, 0);
+    let shown = shown.lock().expect("no panic").clone();
+    assert!(!shown.contains("can go"), "{shown}");
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn the_overview_points_at_a_beginning_where_there_is_one() {
     let text = fs::read_to_string(&manifest).expect("there");
     let start = "[start]\nexercise = \"greeting\"\nunfinished = \"start.rs\"\nstory = \"a\"\n\
                  call = \"b\"\nmoral = \"c\"\n\n[[exercise]]";
-    fs::write(manifest, text.replace("[[exercise]]", start)).expect("written");
+    fs::write(manifest, text.replacen("[[exercise]]", start, 1)).expect("written");
     run(&root, &[]).says(beginning);
 }
 

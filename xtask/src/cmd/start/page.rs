@@ -128,10 +128,11 @@ pub(super) fn after(
     text += &side_by_side(before, after, look);
     text += &format!("\n{}\n\n", paragraph(&tour.start.moral, look));
     let count = words::count(exercise.checks.len(), "check");
-    let says = format!(
-        "All {count} of \"{}\" pass. The line with {HERE} can go.",
-        exercise.title
-    );
+    let mut says = format!("All {count} of \"{}\" pass.", exercise.title);
+    let file = fs::read_to_string(&tour.file);
+    if file.is_ok_and(|file| file.lines().any(says_here)) {
+        says += &format!(" The line with {HERE} can go.");
+    }
     let next = format!("cargo xtask next {}", tour.lab.name);
     text + &format!(
         "{}\nnext  {}\n",
