@@ -136,7 +136,7 @@ impl Instance {
 
     /// Opens the gate to a load whose reader has hung up, and waits until all that comes of it
     /// is done.
-    pub async fn finish_alone(&self, gate: &Gate) {
+    pub async fn finish_abandoned_load(&self, gate: &Gate) {
         self.abandoned_loads_leave(gate).await;
         let goes_on = gate.parked_now() > 0;
         gate.open();

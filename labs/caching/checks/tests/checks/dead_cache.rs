@@ -318,7 +318,7 @@ async fn a_load_without_its_reader_counts_as_well(shop: Shop) {
         .await
         .is_ok()
     {
-        too_many(
+        fail_for_too_many(
             &gate,
             did,
             format!("never more than {limit}, whether or not somebody still waits for them"),
@@ -363,7 +363,7 @@ async fn a_reader_who_hangs_up_strands_nobody(shop: Shop) {
         .await
         .is_ok()
     {
-        too_many(
+        fail_for_too_many(
             &gate,
             did,
             format!("never more than {limit}: who loads in another one's place needs a place"),
@@ -375,7 +375,8 @@ async fn a_reader_who_hangs_up_strands_nobody(shop: Shop) {
 }
 
 /// The last one who waits may close the tab as well. What is loaded for nobody is in Redis, or
-/// nowhere: whatever an instance keeps of it is shown to the next one, a day later.
+/// nowhere: whatever an instance keeps of it is shown to the next one, a day later, or has them wait
+/// for nobody.
 #[labkit::test]
 async fn a_load_that_nobody_waits_for_leaves_no_copy(mut shop: Shop) {
     let [manual] = shop.catalogue.goods.some(Sort::Manual);
@@ -385,7 +386,7 @@ async fn a_load_that_nobody_waits_for_leaves_no_copy(mut shop: Shop) {
     let mut reader = shop.app.begin_get(path);
     until_loading(&mut reader, &gate, &did).await;
     shop.app.hang_up(reader, path).await;
-    shop.app.finish_alone(&gate).await;
+    shop.app.finish_abandoned_load(&gate).await;
     shop.redis.forget_everything().await;
     let changed = changed(&mut shop, &manual);
     let did = format!(
@@ -452,24 +453,30 @@ async fn a_redis_that_is_back_is_used_again(shop: Shop) {
             others.len()
         );
         expect_answered(&crowd.answer().await, &did, "the catalogue answers at once");
-        hang_up_on_questions(&unheard, &others[0].path).await;
+        let hasty = hang_up_on_questions(&unheard, &others[0].path).await;
         drop(silence);
-        let did = did + ", then others, who hung up while Redis was asked";
+        let did = match hasty {
+            0 => did,
+            _ => format!("{did}, then {hasty} who hung up while Redis was asked"),
+        };
         expect_used_again(&shop, &unheard, &others[0].path, &did).await;
     };
     tokio::join!(after_a_refusal, after_a_silence);
 }
 
 /// Readers who wait for no answer, one after the other: whoever has sent one of them ahead to see
-/// whether Redis is back never hears of them again.
-async fn hang_up_on_questions(app: &Instance, path: &str) {
+/// whether Redis is back never hears of them again. Says how many were gone before their answer.
+async fn hang_up_on_questions(app: &Instance, path: &str) -> usize {
+    let mut gone = 0;
     for _ in 0..HASTY {
         let mut reader = app.begin_get(path);
         reader.during(tokio::time::sleep(HASTE)).await;
         if reader.answered().is_none() {
             app.hang_up(reader, path).await;
+            gone += 1;
         }
     }
+    gone
 }
 
 /// Fails the check unless a manual is a hit before long.
@@ -521,7 +528,7 @@ async fn until_loading<T>(request: &mut InFlight<'_, T>, gate: &Gate, did: &str)
 }
 
 /// Fails the check for those who are at the catalogue now.
-fn too_many(gate: &Gate, did: String, expected: String) -> ! {
+fn fail_for_too_many(gate: &Gate, did: String, expected: String) -> ! {
     let saw = format!(
         "{} requests are at the catalogue at the same time",
         gate.parked_now()

@@ -220,7 +220,10 @@ async fn a_creation_forgets_no_other_code(mut shop: Shop) {
     let others = [path(&exists), path(&missing)];
     let new = path(&new);
     shop.app.get(&new).await;
-    let did = format!("GET {}, GET {}, PUT {new}", others[0], others[1]);
+    let did = format!(
+        "GET {new}, GET {} twice, GET {} twice, PUT {new}",
+        others[0], others[1]
+    );
     let mut kept = Vec::new();
     for path in &others {
         for _ in 0..2 {
@@ -241,15 +244,17 @@ async fn a_creation_forgets_no_other_code(mut shop: Shop) {
     }
 }
 
-/// Between a write and an expiry that follows it a service can die. An absence without an end
-/// hides the voucher for ever.
+/// Between a write and an expiry that follows it a service can die. What then has no end stays: an
+/// absence that hides a voucher, or a voucher that nobody can end.
 #[labkit::test]
 async fn value_and_expiry_arrive_together(mut shop: Shop) {
     let [missing, exists, created] = [code(&mut shop), code(&mut shop), code(&mut shop)];
     let voucher = voucher(&mut shop);
     shop.catalogue.add_voucher(&exists, &voucher);
     let paths = [missing, exists, created].map(|code| path(&code));
+    let rounds = shop.mark();
     for (path, creates) in [(&paths[0], false), (&paths[1], false), (&paths[2], true)] {
+        shop.begin_round(rounds);
         let (request, words) = if creates {
             (shop.app.begin_put(path, &voucher), "PUT")
         } else {
@@ -264,9 +269,7 @@ async fn value_and_expiry_arrive_together(mut shop: Shop) {
             .await;
         drop(steps);
         shop.app.settle().await;
-        shop.redis
-            .expect_expiries_when(&did, "when the answer was out")
-            .await;
+        shop.redis.expect_expiries_when(&did, "in the end").await;
     }
 }
 

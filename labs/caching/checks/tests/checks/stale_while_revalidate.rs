@@ -209,7 +209,8 @@ async fn both_lives_are_those_of_the_environment(mut shop: Shop) {
     let with = format!("GET {path} with RANKING_SOFT_MS={soft} and RANKING_HARD_MS={hard}");
     expect_shown(&app.get(path).await, &ranking.value, "");
     let kept = expect_ends_within(&shop, &with, hard).await;
-    if kept < hard / 2 {
+    // A minute less, for what the check itself takes.
+    if kept < hard / 2 - LAST_MINUTE {
         fail(
             &with,
             format!("what Redis holds longest lives {kept} ms"),
@@ -339,6 +340,7 @@ async fn a_refresh_that_dies_at_any_moment_is_tried_again(mut shop: Shop) {
         // What was held is never said.
         other.redis.down();
         drop((held, words));
+        expect_ends_within(&shop, &did, HARD).await;
         shop.redis.pass(LOCK + OVER, &[&shop.app]).await;
         until_seen(&shop, &shop.app, path, &new, &did).await;
     }
@@ -378,6 +380,7 @@ async fn what_a_first_load_left_behind_grows_stale(mut shop: Shop) {
         // What was held is never said.
         other.redis.down();
         drop((held, words));
+        expect_ends_within(&shop, &did, HARD).await;
         let new = renew(&mut shop, &ranking);
         shop.redis.pass(lapse, &[&shop.app]).await;
         until_seen(&shop, &shop.app, path, &new, &did).await;
@@ -566,19 +569,22 @@ async fn a_late_failure_does_not_end_a_later_refresh_of_its_instance(mut shop: S
     let gate = shop.catalogue.door.gate("GET", path);
     let did = format!("{did}; LOCK_TTL_MS={LOCK} have passed; GET, which refreshes");
     expect_at_once(&shop.app, &ranking, &did).await;
-    shop.app.come_in().await;
-    if gate.parked_now() == 0 {
+    if gate.parked_within(1, LONG_LOAD).await.is_err() {
         // It knows that the first one is still on its way.
         return;
     }
+    shop.app.come_in().await;
+    let guarded = shop.redis.contents().await;
     drop(late);
     shop.app.come_in().await;
+    let untouched = shop.redis.contents().await == guarded;
     let before = shop.catalogue.door.count("GET", path);
     let did = format!("{did}; the first refresh fails; GET");
     expect_at_once(&shop.app, &ranking, &did).await;
     shop.app.come_in().await;
     let more = shop.catalogue.door.count("GET", path) - before;
-    if more > 0 {
+    // Who has ended nothing in Redis may have tried the first one again.
+    if more > 0 && !untouched {
         fail(
             did,
             format!("the catalogue was asked {more} more time(s), beside the second refresh"),
@@ -821,7 +827,7 @@ async fn expect_ends_within(shop: &Shop, did: &str, most: i64) -> i64 {
             fail(
                 did,
                 format!("`{}` {lives}", entry.key),
-                format!("at most {most} ms, what is left of the hard life"),
+                format!("at most {most} ms, what may be left of the hard life"),
             );
         }
         longest = longest.max(entry.pttl);

@@ -105,7 +105,8 @@ async fn the_lock_ends_by_itself(mut shop: Shop) {
     request.during(app.come_in()).await;
     let lock = shop.redis.lock(&did).await;
     let taken = first_seen.map_or(lock.pttl, |entry| entry.pttl);
-    if taken > life || taken < life / 2 {
+    // Some seconds less, for what the check itself takes.
+    if taken > life || taken < life / 2 - 4_000 {
         fail(
             format!("GET {path} with LOCK_TTL_MS={life}, and PTTL when the lock was taken"),
             format!("the lock `{}` lives {taken} ms", lock.key),
@@ -141,7 +142,8 @@ async fn the_lock_ends_by_itself(mut shop: Shop) {
 }
 
 /// A lock that is prolonged now and then, as some libraries do after a third of its life, lives
-/// for as long as its holder hangs, and nobody else may load.
+/// for as long as its holder hangs, and nobody else may load. A load that outlasts its lock is
+/// still a load: whoever throws it away has asked for nothing.
 #[labkit::test]
 async fn a_slow_load_does_not_prolong_its_lock(shop: Shop) {
     let [deal] = shop.catalogue.goods.some(Sort::Deal);
@@ -176,7 +178,8 @@ async fn a_slow_load_does_not_prolong_its_lock(shop: Shop) {
         }
     }
     gate.open();
-    expect_shown(&request.answer().await, &deal.value, "");
+    let did = format!("GET {path} with LOCK_TTL_MS={SHORT_LOCK_MS}, and a load that takes as long");
+    expect_shown(&request.answer().await, &deal.value, &did);
 }
 
 /// The catalogue is slowest on the evening when everybody comes. Whoever then gives up shows an
@@ -492,7 +495,8 @@ async fn a_client_that_hangs_up_strands_nobody(mut shop: Shop) {
 }
 
 /// The last one who waits may close the tab as well. What is loaded for nobody is in Redis, or
-/// nowhere: whatever an instance keeps of it is shown to the next one, a day later.
+/// nowhere: whatever an instance keeps of it is shown to the next one, a day later, or has them wait
+/// for nobody.
 #[labkit::test]
 async fn a_load_that_nobody_waits_for_leaves_no_copy(mut shop: Shop) {
     let [deal] = shop.catalogue.goods.some(Sort::Deal);
@@ -501,7 +505,7 @@ async fn a_load_that_nobody_waits_for_leaves_no_copy(mut shop: Shop) {
     let mut holder = shop.app.begin_get(path);
     until_loading(&mut holder, &gate, path).await;
     shop.app.hang_up(holder, path).await;
-    shop.app.finish_alone(&gate).await;
+    shop.app.finish_abandoned_load(&gate).await;
     shop.redis.forget_everything().await;
     let goods = &shop.catalogue.goods;
     let value = goods.other_than(&deal, Sort::Deal, &mut shop.rng);
@@ -729,11 +733,11 @@ async fn until_loading<T>(request: &mut InFlight<'_, T>, gate: &Gate, path: &str
         Some(Ok(())) => {}
         Some(Err(_)) => never_asked(path),
         None => fail_because(
-            format!("GET {path}, with an empty Redis"),
+            format!("GET {path}, with no deal in Redis"),
             "your service has answered, and nothing has arrived at the catalogue",
             format!("GET {path} at the catalogue: nobody else knows the deal"),
-            "What is shown while Redis holds nothing, and without asking, is a copy that the \
-             instance has kept: nobody can end it, and no other instance sees it.",
+            "Whoever is answered without the catalogue, and without a deal in Redis, is told of \
+             something else: an error, a failure that is over, or a copy that the instance keeps.",
         ),
     }
 }
