@@ -209,8 +209,7 @@ async fn both_lives_are_those_of_the_environment(mut shop: Shop) {
     let with = format!("GET {path} with RANKING_SOFT_MS={soft} and RANKING_HARD_MS={hard}");
     expect_shown(&app.get(path).await, &ranking.value, "");
     let kept = expect_ends_within(&shop, &with, hard).await;
-    // A minute less, for what the check itself takes.
-    if kept < hard / 2 - LAST_MINUTE {
+    if kept < hard / 2 {
         fail(
             &with,
             format!("what Redis holds longest lives {kept} ms"),
