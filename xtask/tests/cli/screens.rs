@@ -1,6 +1,7 @@
 //! What stands on the screen of a terminal emulator (tmux), large and small.
 
 use std::process::Command;
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
@@ -21,6 +22,11 @@ struct Terminal {
 
 impl Terminal {
     fn of((columns, rows): (u16, u16), arguments: &str) -> Self {
+        // Or the first one speaks of the libraries that cargo compiles once.
+        static LIBRARIES: Once = Once::new();
+        LIBRARIES.call_once(|| {
+            let _ = Lab::new("seen-first").check(&[]).end();
+        });
         let terminal = Self {
             place: tempfile::Builder::new()
                 .prefix("cli-")
