@@ -17,7 +17,7 @@ use crate::instance::{InFlight, Instance};
 pub(crate) const LIMIT: Duration = Duration::from_secs(12);
 
 /// Between two looks at something that is bound to come.
-pub(crate) const MOMENT: Duration = Duration::from_millis(2);
+pub const MOMENT: Duration = Duration::from_millis(2);
 
 /// By then a load that ends with its reader has left the catalogue. Decides how a check goes on,
 /// never its verdict.

@@ -16,13 +16,14 @@ mod time;
 
 pub use by_hand::ByHand;
 pub use catalogue::{Catalogue, Count, LISTINGS, Price, Product, Voucher};
-pub use crowd::{Answers, expect_answered, expect_served, expect_shown};
+pub use crowd::{Answers, MOMENT, expect_answered, expect_served, expect_shown};
 pub use goods::{Goods, Sort, Thing};
 pub use inside::{Entry, Inside, NOTHING_KEPT};
 pub use instance::{InFlight, Instance, Steps};
 pub use lock::{Lock, arrivals};
 pub use moments::Standstill;
 pub use storefront::Storefront;
+pub use time::lost_since;
 
 use labkit::timeline::Mark;
 use labkit::{Check, Fixture};

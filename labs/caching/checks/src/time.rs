@@ -1,5 +1,7 @@
 //! Time that passes because a check says so: for the shop's clocks and for Redis alike.
 
+use std::time::Instant;
+
 use serde_json::json;
 
 use crate::inside::Inside;
@@ -21,4 +23,10 @@ impl Inside {
             let _ = app.put("/clock", &forward).await.expect_ok();
         }
     }
+}
+
+/// The most that a life can have lost since `began`, in ms: what went by, and what two
+/// clocks of whole ms may differ by.
+pub fn lost_since(began: Instant) -> i64 {
+    i64::try_from(began.elapsed().as_millis()).map_or(i64::MAX, |ms| ms.saturating_add(2))
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use caching_checks::{
-    Answers, InFlight, Instance, Shop, Sort, Thing, expect_answered, expect_served, expect_shown,
+    Answers, InFlight, Instance, MOMENT, Shop, Sort, Thing, expect_answered, expect_served,
+    expect_shown,
 };
 use labkit::finding::fail;
 use labkit::patience::{PATIENCE, timeout};
@@ -313,17 +314,8 @@ async fn a_load_without_its_reader_counts_as_well(shop: Shop) {
     app.hang_up(second, &two.path).await;
     app.abandoned_loads_leave(&gate).await;
     let mut others = app.begin_crowd([three.path.as_str(), four.path.as_str()]);
-    if others
-        .during(gate.parked_within(limit + 1, RUSH))
-        .await
-        .is_ok()
-    {
-        fail_for_too_many(
-            &gate,
-            did,
-            format!("never more than {limit}, whether or not somebody still waits for them"),
-        );
-    }
+    let expected = format!("never more than {limit}, whether or not somebody still waits for them");
+    expect_places(&mut others, &gate, limit, &did, expected).await;
     gate.open();
     for (answer, manual) in others.answer().await.into_iter().zip([&three, &four]) {
         let answers: Answers = vec![answer];
@@ -357,18 +349,9 @@ async fn a_reader_who_hangs_up_strands_nobody(shop: Shop) {
     let mut others = app.begin_crowd([path; 8]);
     others.during(app.come_in()).await;
     others.during(app.hang_up(first, path)).await;
-    // The load that ended with its reader may still be on its way out: it is one more.
-    if others
-        .during(gate.parked_within(limit + 2, RUSH))
-        .await
-        .is_ok()
-    {
-        fail_for_too_many(
-            &gate,
-            did,
-            format!("never more than {limit}: who loads in another one's place needs a place"),
-        );
-    }
+    let expected =
+        format!("never more than {limit}: who loads in another one's place needs a place");
+    expect_places(&mut others, &gate, limit, &did, expected).await;
     gate.open();
     let answers = others.answer().await;
     expect_served(&answers, &manual, &did, "the catalogue answers at once");
@@ -524,6 +507,32 @@ async fn until_loading<T>(request: &mut InFlight<'_, T>, gate: &Gate, did: &str)
             "nobody has asked the catalogue",
             "it is asked for what Redis does not tell",
         );
+    }
+}
+
+/// Fails the check where more than `limit` of a crowd are at a catalogue that is held back, and
+/// stay there: a load that ended with its reader may still be on its way out.
+async fn expect_places(
+    crowd: &mut InFlight<'_, Answers>,
+    gate: &Gate,
+    limit: usize,
+    did: &str,
+    expected: String,
+) {
+    if crowd
+        .during(gate.parked_within(limit + 1, RUSH))
+        .await
+        .is_err()
+    {
+        return;
+    }
+    let leave = async {
+        while gate.parked_now() > limit {
+            tokio::time::sleep(MOMENT).await;
+        }
+    };
+    if crowd.during(timeout(PATIENCE, leave)).await.is_err() {
+        fail_for_too_many(gate, did.to_owned(), expected);
     }
 }
 
