@@ -83,17 +83,18 @@ impl Model {
     fn head(&self, look: &Look, lines: usize, room: usize) -> String {
         let verdict = match (&self.report, &self.error) {
             (Some(report), _) => {
-                let status = report.exercises.iter().map(|exercise| exercise.status);
-                let status = status.max().unwrap_or(Status::Error);
+                let statuses = report.exercises.iter().map(|exercise| exercise.status);
+                let begun = statuses.clone().any(|status| status == Status::Passed);
+                let status = statuses.max().unwrap_or(Status::Error);
                 let style = match status {
                     Status::Passed => look.good,
                     Status::NotStarted => look.quiet,
                     _ => look.bad,
                 };
+                let count = || format!("{} of {}", report.totals.passed, report.totals.checks);
                 let says = match status {
-                    Status::Passed | Status::Failed | Status::TimedOut => {
-                        format!("{} of {}", report.totals.passed, report.totals.checks)
-                    }
+                    Status::Passed | Status::Failed | Status::TimedOut => count(),
+                    Status::NotStarted if begun => count(),
                     other => words::status(other).to_owned(),
                 };
                 let text = format!("{} {}  {says}", words::sign(status), self.target);
@@ -273,6 +274,16 @@ mod tests {
         report.exercises[0].compile_error =
             Some("error: expected `;`\n --> src/reads.rs:7\n".repeat(30));
         insta::assert_snapshot!("does_not_compile", screen(&mut broken, 80, 12));
+    }
+
+    #[test]
+    fn a_lab_that_was_begun_is_not_called_not_started() {
+        let mut model = model(Status::NotStarted);
+        assert!(screen(&mut model, 80, 12).contains("○ shop/reads  not started"));
+        let lab = model.report.as_mut().expect("there is one");
+        lab.exercises.extend(report(Status::Passed).exercises);
+        lab.total();
+        assert!(screen(&mut model, 80, 12).contains("○ shop/reads  3 of 4"));
     }
 
     #[test]

@@ -133,7 +133,7 @@ async fn a_creation_that_redis_has_not_heard_of_yet_is_not_called_done(mut shop:
             fail(
                 format!(
                     "GET {path}; PUT {path}, with a GET just before the commit and each message \
-                     to Redis held from then on; GET {path} on the other instance"
+                     to Redis held from the commit on; GET {path} on the other instance"
                 ),
                 format!("the PUT was answered {created}, the last GET {answer}"),
                 "no success before Redis has answered, however long that takes",

@@ -37,8 +37,12 @@ const SHORT_LOCK_MS: u64 = 2_000;
 /// meanwhile. Decides how sure we are to see that, never the verdict on a service that does not.
 const HALF_A_LOCK: Duration = Duration::from_millis(1_200);
 
+/// What those who still wait have not noticed.
+const FREE: &str = "the lock is free, and who looks again every three seconds has seen it";
+
 /// How many messages a holder may need to write the deal and to end its lock.
 const MOST_STEPS: usize = 20;
+
 /// `LOCK_TTL_MS`, where a check does not say otherwise; stated in the brief.
 const LOCK_TTL_MS: i64 = 30_000;
 
@@ -444,7 +448,7 @@ async fn a_dead_holder_is_replaced(shop: Shop) {
     let answers = crowd.answer().await;
     let still = match shop.catalogue.door.count("GET", path) {
         1 => "nobody has taken over",
-        _ => "the catalogue has answered",
+        _ => FREE,
     };
     expect_served(&answers, &deal, &did, still);
     shop.catalogue
@@ -524,7 +528,8 @@ async fn a_load_that_nobody_waits_for_leaves_no_copy(mut shop: Shop) {
 }
 
 /// Between "nothing there" and "the lock is mine" there is time for another to load, to
-/// write and to go.
+/// write and to go. Who then finds the deal has a lock that it does not need: one that is not
+/// ended on this way out as well closes the page for the rest of its life.
 #[labkit::test]
 async fn who_gets_the_lock_late_looks_again(shop: Shop) {
     let [deal] = shop.catalogue.goods.some(Sort::Deal);
@@ -554,15 +559,26 @@ async fn who_gets_the_lock_late_looks_again(shop: Shop) {
     );
     // Redis lets go of the deal, as when it needs room. No lock lives as long as that.
     tokio::join!(shop.app.settle(), other.settle());
-    for entry in shop.redis.entries().await {
-        if entry.pttl > LOCK_TTL_MS {
-            shop.end(&entry.key).await;
-        }
+    let (locks, others): (Vec<_>, Vec<_>) = shop
+        .redis
+        .entries()
+        .await
+        .into_iter()
+        .partition(|entry| entry.pttl <= LOCK_TTL_MS);
+    for entry in others {
+        shop.end(&entry.key).await;
     }
     let did = did + "; then Redis let go of the deal, and GET on the other instance";
     let answers = other.begin_crowd([path]).answer().await;
-    let still = "nobody loads, and the late one needed its lock for nothing";
-    expect_served(&answers, &deal, &did, still);
+    let still = match locks.first() {
+        Some(lock) => format!(
+            "nobody loads: the late one found the deal, needed its lock for nothing, and left `{}` \
+             behind",
+            lock.key
+        ),
+        None => FREE.to_owned(),
+    };
+    expect_served(&answers, &deal, &did, &still);
 }
 
 /// Who has waited has looked long ago. Between its last look and the lock there is as much
@@ -746,7 +762,7 @@ async fn until_loading<T>(request: &mut InFlight<'_, T>, gate: &Gate, path: &str
 async fn state_of(shop: &Shop, lock: &Lock) -> String {
     match shop.redis.is_held(lock).await {
         true => format!("the lock `{}` is still held", lock.key),
-        false => "the lock is free".to_owned(),
+        false => FREE.to_owned(),
     }
 }
 
