@@ -252,7 +252,7 @@ async fn a_change_that_redis_has_not_heard_of_yet_is_not_called_done(mut shop: S
     if writer.answered().is_some_and(|answer| answer.status < 300) {
         let did = format!(
             "PUT {path}, a GET just before the commit; each message of the PUT to Redis held from \
-             then on"
+             the commit on"
         );
         let truth = shop.catalogue.goods.truth(path);
         expect_next(&shop.app.get(path).await, &truth, &did);
