@@ -12,9 +12,10 @@ const TAKE: &str = "
     redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
     return ARGV[1]";
 
-/// Puts the deal where our mark is, or takes the mark away.
+/// Puts the deal where our mark is, or was and nobody else's is by now; or takes the mark away.
 const GIVE: &str = "
-    if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+    local there = redis.call('GET', KEYS[1])
+    if there and there ~= ARGV[1] then
         return 0
     end
     if ARGV[2] == '' then

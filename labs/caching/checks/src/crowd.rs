@@ -19,6 +19,10 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(12);
 /// Between two looks at something that is bound to come.
 pub const MOMENT: Duration = Duration::from_millis(2);
 
+/// For how long Redis says nothing: longer than somebody waits who then calls it done all the
+/// same. Decides how sure we are to see that, never the verdict on a service that waits.
+pub const SILENCE: Duration = Duration::from_millis(1_200);
+
 /// By then a load that ends with its reader has left the catalogue. Decides how a check goes on,
 /// never its verdict.
 const LEAVE: Duration = Duration::from_millis(500);

@@ -13,6 +13,8 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
+use crate::Shop;
+
 /// How many there are of each sort.
 const OF_EACH: usize = 20;
 
@@ -156,12 +158,25 @@ impl Goods {
     }
 
     /// Gives a thing another value, past the door.
-    pub fn set(&self, path: &str, value: Value) {
+    fn set(&self, path: &str, value: Value) {
         self.lock().things.insert(path.to_owned(), value);
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shop {
+    /// Gives a thing another value in the catalogue, past the door; the thing as it is now.
+    pub fn renew(&mut self, thing: &Thing, sort: Sort) -> Thing {
+        let goods = &self.catalogue.goods;
+        let value = goods.other_than(thing, sort, &mut self.rng);
+        goods.set(&thing.path, value.clone());
+        Thing {
+            path: thing.path.clone(),
+            value,
+        }
     }
 }
 

@@ -78,7 +78,7 @@ async fn a_redis_that_refuses_costs_no_reader_their_manual(mut shop: Shop) {
     let [warm, cold] = shop.catalogue.goods.some(Sort::Manual);
     let app = shop.second_app_with(&[BUDGET]).await;
     let _ = app.get(&warm.path).await.expect_ok();
-    let changed = changed(&mut shop, &warm);
+    let changed = shop.renew(&warm, Sort::Manual);
     app.redis.down();
     for (manual, read) in [
         (
@@ -121,7 +121,7 @@ async fn a_redis_that_never_answers_costs_no_reader_their_manual(mut shop: Shop)
         shop.third_app_with(&[BUDGET])
     );
     let _ = one.get(&first.path).await.expect_ok();
-    let first = changed(&mut shop, &first);
+    let first = shop.renew(&first, Sort::Manual);
     // Silent from now on; silent from the second message on.
     let _silent = one.redis.hold_each(Match::any());
     let _later = another.redis.hold_each(Match::any().nth(2));
@@ -231,31 +231,35 @@ async fn a_failing_catalogue_is_asked_by_no_more(shop: Shop) {
 /// nobody can ask it any more.
 #[labkit::test]
 async fn a_failed_load_gives_its_place_back(shop: Shop) {
-    let [manual] = shop.catalogue.goods.some(Sort::Manual);
-    let path = manual.path.as_str();
-    let app = shop.second_app_with(&[BUDGET, ("ORIGIN_LIMIT", 2)]).await;
-    app.redis.down();
-    shop.catalogue.door.fail("GET", path, 503);
-    let did = format!("GET {path}, 4 times, with Redis down and the catalogue answering 503");
-    let answers = app.begin_crowd([path; 4]).answer().await;
-    expect_answered(&answers, &did, "the catalogue answers at once");
-    for answer in answers.iter().flatten() {
-        if answer.status != 502 {
-            answer.point("the catalogue failed");
-            fail(
-                &did,
-                format!("your service answered {answer}"),
-                "502: nobody knows the manual",
-            );
+    let manuals: [Thing; 2] = shop.catalogue.goods.some(Sort::Manual);
+    // A catalogue that is down, and one that knows no such manual.
+    for (manual, (says, expected)) in manuals.iter().zip([(503, [502, 502]), (404, [404, 502])]) {
+        let path = manual.path.as_str();
+        let app = shop.second_app_with(&[BUDGET, ("ORIGIN_LIMIT", 2)]).await;
+        app.redis.down();
+        shop.catalogue.door.fail("GET", path, says);
+        let did =
+            format!("GET {path}, 4 times, with Redis down and the catalogue answering {says}");
+        let answers = app.begin_crowd([path; 4]).answer().await;
+        expect_answered(&answers, &did, "the catalogue answers at once");
+        for answer in answers.iter().flatten() {
+            if !expected.contains(&answer.status) {
+                answer.point(format!("the catalogue said {says}"));
+                fail(
+                    &did,
+                    format!("your service answered {answer}"),
+                    format!("{}: nobody has the manual", expected[0]),
+                );
+            }
         }
+        shop.catalogue.door.heal();
+        let did = format!(
+            "GET {path} with ORIGIN_LIMIT=2 and Redis down: 4 times while the catalogue answered \
+             {says}, once when it was well again"
+        );
+        let answers = app.begin_crowd([path]).answer().await;
+        expect_served(&answers, manual, &did, "the catalogue is well again");
     }
-    shop.catalogue.door.heal();
-    let did = format!(
-        "GET {path} with ORIGIN_LIMIT=2 and Redis down: 4 times while the catalogue failed, \
-         once when it was back"
-    );
-    let answers = app.begin_crowd([path]).answer().await;
-    expect_served(&answers, &manual, &did, "the catalogue is well again");
 }
 
 /// People close tabs, most of all while they wait. A request that ends there never comes to
@@ -371,7 +375,7 @@ async fn a_load_that_nobody_waits_for_leaves_no_copy(mut shop: Shop) {
     shop.app.hang_up(reader, path).await;
     shop.app.finish_abandoned_load(&gate).await;
     shop.redis.forget_everything().await;
-    let changed = changed(&mut shop, &manual);
+    let changed = shop.renew(&manual, Sort::Manual);
     let did = format!(
         "{did}; when that was over, Redis was emptied, and the manual changed in the catalogue; \
          GET"
@@ -485,17 +489,6 @@ async fn expect_used_again(shop: &Shop, app: &Instance, path: &str, did: &str) {
             ),
             "a hit: Redis is well again",
         );
-    }
-}
-
-/// Gives a manual another text in the catalogue, past the door.
-fn changed(shop: &mut Shop, manual: &Thing) -> Thing {
-    let goods = &shop.catalogue.goods;
-    let value = goods.other_than(manual, Sort::Manual, &mut shop.rng);
-    goods.set(&manual.path, value.clone());
-    Thing {
-        path: manual.path.clone(),
-        value,
     }
 }
 

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use caching_checks::{InFlight, Instance, Shop, Sort, Thing, expect_answered, expect_shown};
+use caching_checks::{
+    InFlight, Instance, MOMENT, SILENCE, Shop, Sort, Thing, expect_answered, expect_shown,
+};
 use labkit::answer::Answer;
 use labkit::finding::fail;
+use labkit::patience::timeout;
 use labkit::upstream::Gate;
 use labkit::wire::{Hold, Match, Step, Steps};
 use serde_json::Value;
@@ -23,9 +26,8 @@ const OVER: i64 = 1_000;
 /// What is left of a life that is not over: more than a check takes.
 const MINUTE: i64 = 60_000;
 
-/// For how long Redis says nothing: longer than somebody waits who then calls it done all the
-/// same. Decides how sure we are to see that, never the verdict on a service that waits.
-const SILENCE: Duration = Duration::from_millis(1_200);
+/// Hardly less than a caller waits, and with its own words at the end.
+const HARDLY: Duration = Duration::from_secs(9);
 
 /// Whoever never keeps anything keeps nothing old. That is no cache.
 #[labkit::test]
@@ -80,6 +82,9 @@ async fn whatever_is_kept_ends_and_a_stock_when_the_environment_says(mut shop: S
     let [stock, here, there] = shop.catalogue.goods.some(Sort::Stock);
     let path = stock.path.as_str();
     let other = shop.second_app_with(&[("STOCK_TTL_S", 90)]).await;
+    change(&mut shop, &stock).on(&other).await;
+    expect_nothing_for_ever(&shop, &format!("PUT {path}, with an empty Redis")).await;
+    shop.redis.forget_everything().await;
     shop.expect_expiry_with_the_value(path).await;
     shop.redis.forget_everything().await;
     let gate = shop.catalogue.door.gate("GET", path);
@@ -195,6 +200,99 @@ async fn a_slow_reader_does_not_bring_the_old_number_back(mut shop: Shop) {
             expect_answered(&answers, &did, "the catalogue has answered");
         }
         expect_the_truth(&shop, &other, path, &did).await;
+    }
+}
+
+/// Readers of one instance share a connection. What guards one of them must not end because
+/// another has filled: the next change then comes between the load and the fill unseen.
+#[labkit::test]
+async fn a_fill_does_not_end_the_guard_of_another(mut shop: Shop) {
+    let stocks: [Thing; 2] = shop.catalogue.goods.some(Sort::Stock);
+    let gets = format!("GET {} and GET {}", stocks[0].path, stocks[1].path);
+    let other = shop.second_app().await;
+    let rounds = shop.mark();
+    // Before each message that follows the loads.
+    for nth in 0..2 * MOST_STEPS {
+        shop.redis.forget_everything().await;
+        shop.begin_round(rounds);
+        let news = stocks.each_ref().map(|stock| change(&mut shop, stock));
+        let (mut loads, mut readers) = (Vec::new(), Vec::new());
+        for Thing { path, .. } in &stocks {
+            let load = hold_load(&shop.app, path);
+            let mut reader = shop.app.begin_get(path);
+            until_held(&mut reader, &load, path).await;
+            loads.push(load);
+            readers.push(reader);
+        }
+        let (mut step, mut before) = (0, None);
+        let mut steps = shop.app.steps();
+        drop(loads);
+        let answers = steps
+            .walk(InFlight::all(readers), async |last| {
+                if step == nth {
+                    for new in &news {
+                        new.on(&other).await;
+                    }
+                    before = last.map(str::to_owned);
+                }
+                step += 1;
+            })
+            .await;
+        drop(steps);
+        for answer in answers {
+            let _ = answer.expect_ok();
+        }
+        if step <= nth {
+            return;
+        }
+        let after = before.map_or_else(String::new, |message| format!(" and `{message}`"));
+        let did =
+            format!("{gets} on one instance; after the loads{after}, PUT of both on the other");
+        for Thing { path, .. } in &stocks {
+            expect_the_truth(&shop, &other, path, &did).await;
+        }
+    }
+}
+
+/// A change takes as long as the catalogue takes. Nobody who has another one to make waits for
+/// that.
+#[labkit::test]
+async fn a_change_does_not_wait_for_another_change(mut shop: Shop) {
+    let stocks: [Thing; 2] = shop.catalogue.goods.some(Sort::Stock);
+    let rounds = shop.mark();
+    // Of another stock, and of the same.
+    for second in [&stocks[0], &stocks[1]] {
+        shop.begin_round(rounds);
+        let path = &stocks[1].path;
+        let (slow, quick) = (change(&mut shop, &stocks[1]), change(&mut shop, second));
+        let held = shop.app.catalogue.hold(Match::request("PUT", path));
+        let mut slow = shop.app.begin_put(path, &slow.value);
+        if !matches!(slow.until(held.reached()).await, Some(Ok(_))) {
+            never_committed(path);
+        }
+        let before = shop.catalogue.door.count("PUT", &second.path);
+        let mut other = shop.app.begin_put(&second.path, &quick.value);
+        let arrives = async {
+            while shop.catalogue.door.count("PUT", &second.path) == before {
+                tokio::time::sleep(MOMENT).await;
+            }
+        };
+        if other.during(timeout(HARDLY, arrives)).await.is_err() {
+            fail(
+                format!(
+                    "PUT {path}, held on its way to the catalogue; PUT {} on the same instance",
+                    second.path
+                ),
+                format!(
+                    "{} s later the second one has not arrived at the catalogue",
+                    HARDLY.as_secs()
+                ),
+                "it arrives: a change waits for no other",
+            );
+        }
+        drop(held);
+        let _ = slow.answer().await.expect_ok();
+        let _ = other.answer().await.expect_ok();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use caching_checks::{InFlight, Price, Shop, Storefront};
+use caching_checks::{InFlight, Price, SILENCE, Shop, Storefront};
 use labkit::answer::Answer;
 use labkit::finding::fail;
 use labkit::upstream::Gate;
@@ -12,10 +12,6 @@ use rand::RngExt as _;
 /// A writer that has not ended after this is taken for one that waits for another. Decides
 /// in which order the check goes on, never the verdict.
 const BLOCKED: Duration = Duration::from_millis(500);
-
-/// For how long Redis says nothing: longer than somebody waits who then calls it done all the
-/// same. Decides how sure we are to see that, never the verdict on a service that waits.
-const SILENCE: Duration = Duration::from_millis(1_200);
 
 /// A change of a price has fewer messages than this; one that never comes to an end is
 /// not followed for ever.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use caching_checks::{InFlight, Instance, Shop, Steps, Voucher};
+use caching_checks::{InFlight, Instance, SILENCE, Shop, Steps, Voucher};
 use labkit::answer::Answer;
 use labkit::finding::fail;
 use labkit::upstream::Gate;
@@ -13,10 +13,6 @@ use serde_json::json;
 /// A lookup that has not been answered after this is taken for one that waits for the creation.
 /// Decides how the check goes on, never the verdict.
 const BLOCKED: Duration = Duration::from_secs(2);
-
-/// For how long Redis says nothing: longer than somebody waits who then calls it done all the
-/// same. Decides how sure we are to see that, never the verdict on a service that waits.
-const SILENCE: Duration = Duration::from_millis(1_200);
 
 /// Crawlers try codes all night. What does not exist is never a hit in a cache that keeps
 /// only what exists, so each try is paid for by the catalogue.

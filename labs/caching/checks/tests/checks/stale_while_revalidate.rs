@@ -142,7 +142,7 @@ async fn past_its_hard_life_a_ranking_is_waited_for(mut shop: Shop) {
     let [ranking] = shop.catalogue.goods.some(Sort::Ranking);
     let path = ranking.path.as_str();
     expect_shown(&shop.app.get(path).await, &ranking.value, "");
-    let new = renew(&mut shop, &ranking);
+    let new = shop.renew(&ranking, Sort::Ranking).value;
     shop.redis.pass(HARD + OVER, &[&shop.app]).await;
     let gate = shop.catalogue.door.gate("GET", path);
     let did = format!(
@@ -298,6 +298,44 @@ async fn when_the_one_who_refreshes_dies_another_refreshes(mut shop: Shop) {
     until_seen(&shop, &shop.app, path, &new, &did).await;
 }
 
+/// A reader that finds a ranking stale says more than one thing to Redis. Where the first of them
+/// is a key without an end, and the instance dies before the second, nobody ever refreshes again.
+#[labkit::test]
+async fn a_refresh_leaves_no_key_without_an_end_at_any_moment(mut shop: Shop) {
+    let [ranking] = shop.catalogue.goods.some(Sort::Ranking);
+    let path = ranking.path.as_str();
+    let _ = go_stale(&mut shop, &ranking, &[]).await;
+    let mut words = shop.app.redis.hold_each(Match::any());
+    let mut reader = shop.app.begin_crowd([path]);
+    let mut after = String::new();
+    for _ in 0..MOST_STEPS {
+        let next = async {
+            tokio::select! {
+                word = words.next() => word,
+                () = shop.app.fall_silent() => None,
+            }
+        };
+        let Some(word) = reader.during(next).await else {
+            break;
+        };
+        let held = || 1 + words.waiting();
+        reader.during(shop.app.replies(held)).await;
+        let did = format!("GET {path}; let it go stale; GET{after}");
+        expect_ends_within(&shop, &did, HARD).await;
+        after = format!(
+            ", and after its `{}` a look into Redis",
+            word.message().kind
+        );
+        drop(word);
+    }
+    drop(words);
+    let did = format!("GET {path}; let it go stale; GET");
+    let answers = reader.answer().await;
+    expect_answered(&answers, &did, "the stale ranking is in Redis");
+    shop.app.fall_silent().await;
+    expect_ends_within(&shop, &did, HARD).await;
+}
+
 /// The last words of a refresh are several where the ranking and its age are apart. Between
 /// them an instance can die as well.
 #[labkit::test]
@@ -381,7 +419,7 @@ async fn what_a_first_load_left_behind_grows_stale(mut shop: Shop) {
         other.redis.down();
         drop((held, words));
         expect_ends_within(&shop, &did, HARD).await;
-        let new = renew(&mut shop, &ranking);
+        let new = shop.renew(&ranking, Sort::Ranking).value;
         shop.redis.pass(lapse, &[&shop.app]).await;
         until_seen(&shop, &shop.app, path, &new, &did).await;
     }
@@ -641,10 +679,29 @@ async fn what_redis_has_forgotten_is_loaded_again(mut shop: Shop) {
         app.fall_silent().await;
     }
     shop.redis.forget_everything().await;
-    let new = renew(&mut shop, &ranking);
+    let new = shop.renew(&ranking, Sort::Ranking).value;
     let did = format!("GET {path} on two instances; empty Redis; GET on both");
     for app in [&shop.app, &other] {
         expect_shown(&app.get(path).await, &new, &did);
+    }
+}
+
+/// Where there is nothing to show there is nothing to spare either: a failure that is remembered
+/// is an error page for those who come when the catalogue is well again.
+#[labkit::test]
+async fn after_a_failed_first_load_the_next_reader_is_served(shop: Shop) {
+    let rankings: [Thing; 2] = shop.catalogue.goods.some(Sort::Ranking);
+    let other = shop.second_app().await;
+    for (ranking, app) in rankings.iter().zip([&shop.app, &other]) {
+        let path = ranking.path.as_str();
+        shop.catalogue.door.fail("GET", path, 503);
+        let answers = shop.app.begin_crowd([path]).answer().await;
+        let did = format!("GET {path} with an empty Redis and a catalogue that answers 503");
+        expect_answered(&answers, &did, "the catalogue has answered");
+        shop.catalogue.door.heal();
+        let did = format!("{did}; then it is well again, and GET");
+        let answers = app.begin_crowd([path]).answer().await;
+        expect_served(&answers, ranking, &did, "nobody loads");
     }
 }
 
@@ -655,7 +712,7 @@ async fn a_late_refresh_begins_both_lives_anew(mut shop: Shop) {
     let [ranking] = shop.catalogue.goods.some(Sort::Ranking);
     let path = ranking.path.as_str();
     expect_shown(&shop.app.get(path).await, &ranking.value, "");
-    let value = renew(&mut shop, &ranking);
+    let value = shop.renew(&ranking, Sort::Ranking).value;
     let lives = shop.redis.entries().await;
     let lives = lives.iter().map(|entry| entry.pttl);
     let life = lives.filter(|pttl| *pttl > 0).max().unwrap_or(HARD);
@@ -754,20 +811,12 @@ fn as_it_is(shop: &Shop, path: &str) -> Thing {
 /// Loads the ranking where it is not, and lets it go stale. What the catalogue says by then.
 async fn go_stale(shop: &mut Shop, ranking: &Thing, others: &[&Instance]) -> Value {
     let _ = shop.app.get(&ranking.path).await.expect_ok();
-    let new = renew(shop, ranking);
+    let new = shop.renew(ranking, Sort::Ranking).value;
     let apps: Vec<&Instance> = [&shop.app]
         .into_iter()
         .chain(others.iter().copied())
         .collect();
     shop.redis.pass(SOFT + OVER, &apps).await;
-    new
-}
-
-/// Gives the catalogue another ranking.
-fn renew(shop: &mut Shop, ranking: &Thing) -> Value {
-    let goods = shop.catalogue.goods.clone();
-    let new = goods.other_than(ranking, Sort::Ranking, &mut shop.rng);
-    goods.set(&ranking.path, new.clone());
     new
 }
 

@@ -46,6 +46,10 @@ const MOST_STEPS: usize = 20;
 /// `LOCK_TTL_MS`, where a check does not say otherwise; stated in the brief.
 const LOCK_TTL_MS: i64 = 30_000;
 
+/// What goes by of a deal's life before somebody finds it late: more than any lock has, and so much
+/// less than a deal has that what is left is more, too.
+const PASSES: i64 = 200_000;
+
 /// The moment in which the deal of the day expires is the moment in which everybody wants
 /// it. Without a lock each of them is a load; with a lock in the process, each instance; with a
 /// lock that ends before the load does, whoever comes then.
@@ -225,6 +229,36 @@ async fn the_others_wait_for_as_long_as_the_load_takes(shop: Shop) {
     expect_served(&answers, &deal, &did, "the catalogue has answered");
 }
 
+/// Nobody knows how long another one's lock was to live. That one's own would be over by now says
+/// nothing about it.
+#[labkit::test]
+async fn who_has_waited_for_the_life_of_a_lock_loads_nothing_without_one(shop: Shop) {
+    let [deal] = shop.catalogue.goods.some(Sort::Deal);
+    let path = deal.path.as_str();
+    let short = shop
+        .second_app_with(&[("LOCK_TTL_MS", SHORT_LOCK_MS)])
+        .await;
+    let gate = shop.catalogue.door.gate("GET", path);
+    let did = format!(
+        "GET {path} by one caller, and by two on another instance, with LOCK_TTL_MS={SHORT_LOCK_MS}; \
+         the catalogue held back for {} s or more, and the lock still there",
+        LONG_LOAD.as_secs_f64()
+    );
+    let mut holder = shop.app.begin_get(path);
+    until_loading(&mut holder, &gate, path).await;
+    let mut waiters = short.begin_crowd([path; 2]);
+    waiters.during(short.come_in()).await;
+    waiters.during(tokio::time::sleep(LONG_LOAD)).await;
+    gate.open();
+    expect_shown(&holder.answer().await, &deal.value, "");
+    let answers = waiters.answer().await;
+    shop.catalogue
+        .loads_of(path)
+        .after(&did)
+        .expect(1, "who found the lock taken waits for it, however long");
+    expect_served(&answers, &deal, &did, "the catalogue has answered");
+}
+
 /// Between the load and the deal in Redis there is nothing to be found. A lock that ends there
 /// lets the next one load what is just arriving.
 #[labkit::test]
@@ -305,7 +339,7 @@ async fn a_deal_is_forgotten_in_time(shop: Shop) {
 async fn the_lock_of_another_holder_survives(mut shop: Shop) {
     let deals: [Thing; 2] = shop.catalogue.goods.some(Sort::Deal);
     let other = shop.second_app().await;
-    let mut tokens = vec![first_token(&shop, &other, &deals[0].path).await];
+    let mut tokens = vec![first_lock(&shop, &other, &deals[0].path).await.token];
     // Two that end at the same time: what one says to Redis on a connection that both share
     // must not vouch for the other.
     let rounds = shop.mark();
@@ -314,7 +348,7 @@ async fn the_lock_of_another_holder_survives(mut shop: Shop) {
         for nth in 0..MOST_STEPS * deals.len() {
             shop.redis.forget_everything().await;
             shop.begin_round(rounds);
-            let steps = take_over(&mut shop, deals, nth, &mut tokens).await;
+            let steps = take_over(&mut shop, deals, None, nth, &mut tokens).await;
             if steps <= nth {
                 break;
             }
@@ -322,8 +356,109 @@ async fn the_lock_of_another_holder_survives(mut shop: Shop) {
     }
 }
 
-/// The token of an instance's first load, which ends before another begins.
-async fn first_token(shop: &Shop, app: &Instance, path: &str) -> String {
+/// A load that fails has a lock to end as well, and is no sooner over than one that succeeds.
+#[labkit::test]
+async fn a_failed_load_ends_no_lock_of_another_holder(mut shop: Shop) {
+    let deals: [Thing; 1] = shop.catalogue.goods.some(Sort::Deal);
+    let mut tokens = Vec::new();
+    let rounds = shop.mark();
+    for (says, _) in FAILURES {
+        for nth in 0..MOST_STEPS {
+            shop.redis.forget_everything().await;
+            shop.begin_round(rounds);
+            let steps = take_over(&mut shop, &deals, Some(says), nth, &mut tokens).await;
+            shop.catalogue.door.heal();
+            if steps <= nth {
+                break;
+            }
+        }
+    }
+}
+
+/// Who was brought the deal meanwhile has a lock that it does not need. Until it is ended, it can
+/// end by itself, and be another's.
+#[labkit::test]
+async fn a_lock_that_was_not_needed_may_be_anothers_by_then(mut shop: Shop) {
+    let [deal] = shop.catalogue.goods.some(Sort::Deal);
+    let path = deal.path.as_str();
+    let other = shop.second_app().await;
+    let foreign = format!("{:032x}", shop.rng.random::<u128>());
+    let name = first_lock(&shop, &other, path).await.key;
+    let rounds = shop.mark();
+    for nth in 0..MOST_STEPS {
+        shop.redis.forget_everything().await;
+        shop.begin_round(rounds);
+        let (mut step, mut overtaken, mut held) = (0, None, 0);
+        let mut given: Option<(String, String)> = None;
+        let mut steps = shop.app.steps();
+        let answer = steps
+            .walk(shop.app.begin_get(path), async |last| {
+                let entries = shop.redis.entries().await;
+                // In its place the deal may stand, which lives longer.
+                let is_lock = |it: &&Entry| it.key == name && it.pttl <= LOCK_TTL_MS;
+                let lock = entries.iter().find(is_lock);
+                let last = || last.unwrap_or_default().to_owned();
+                if overtaken.is_none() {
+                    // It has looked, found nothing, and does not hold the lock yet.
+                    if step > 0 && entries.is_empty() {
+                        expect_shown(&other.get(path).await, &deal.value, "");
+                        overtaken = Some(last());
+                    }
+                } else if let Some(lock) = lock {
+                    if held == nth {
+                        shop.give_away(&lock.key, &foreign).await;
+                        given = Some((lock.key.clone(), last()));
+                    }
+                    held += 1;
+                }
+                step += 1;
+            })
+            .await;
+        drop(steps);
+        shop.app.settle().await;
+        expect_shown(&answer, &deal.value, "");
+        let Some((key, after)) = given else { return };
+        let did = format!(
+            "GET {path}; after its `{}`, another instance did all of its work; after its `{after}`, \
+             gave `{key}` to another holder",
+            overtaken.unwrap_or_default()
+        );
+        if shop.redis.text_of(&key, &did).await.as_ref() != Some(&foreign) {
+            fail(
+                did,
+                "the other holder's lock is gone, and its load is still under way",
+                format!("`{key}` with the other holder's token: it is not yours any more"),
+            );
+        }
+    }
+}
+
+/// A lock that ended too soon has let in another load, perhaps. What was loaded under it is no
+/// less the deal, and whoever throws it away has everybody load it again.
+#[labkit::test]
+async fn a_lock_that_ended_early_costs_nobody_the_deal(shop: Shop) {
+    let [deal] = shop.catalogue.goods.some(Sort::Deal);
+    let path = deal.path.as_str();
+    let other = shop.second_app().await;
+    let gate = shop.catalogue.door.gate("GET", path);
+    let mut request = shop.app.begin_get(path);
+    until_loading(&mut request, &gate, path).await;
+    let did = format!("GET {path}");
+    let lock = shop.redis.lock(&did).await;
+    shop.end(&lock.key).await;
+    gate.open();
+    expect_shown(&request.answer().await, &deal.value, "");
+    let did =
+        format!("{did}; ended its lock while the catalogue was asked; GET on another instance");
+    expect_shown(&other.get(path).await, &deal.value, &did);
+    shop.catalogue
+        .loads_of(path)
+        .after(did)
+        .expect(1, "the deal is in Redis when the first answer is out");
+}
+
+/// The lock of an instance's first load, which ends before another begins.
+async fn first_lock(shop: &Shop, app: &Instance, path: &str) -> Lock {
     let gate = shop.catalogue.door.gate("GET", path);
     let mut request = app.begin_get(path);
     until_loading(&mut request, &gate, path).await;
@@ -331,20 +466,23 @@ async fn first_token(shop: &Shop, app: &Instance, path: &str) -> String {
     gate.open();
     let _ = request.answer().await.expect_ok();
     app.settle().await;
-    lock.token
+    lock
 }
 
 /// Loads deals at the same time and gives all of their locks to other holders before the
-/// `nth` message that follows the loads. Says how many there were, or fails the check.
+/// `nth` message that follows the loads, which end as `fails` says. Says how many there were, or
+/// fails the check.
 async fn take_over(
     shop: &mut Shop,
     deals: &[Thing],
+    fails: Option<u16>,
     nth: usize,
     tokens: &mut Vec<String>,
 ) -> usize {
     let gets: Vec<String> = deals.iter().map(|it| format!("GET {}", it.path)).collect();
     let gets = gets.join(" and ");
     let did = format!("{gets}; while the catalogue was asked, looked for the lock");
+    let taken = format!("{gets}; when the catalogue had answered, gave the lock to another holder");
     let app = &shop.app;
     let mut gates = Vec::new();
     let mut locks: Vec<Lock> = Vec::new();
@@ -384,6 +522,11 @@ async fn take_over(
     let foreign = format!("{:032x}", shop.rng.random::<u128>());
     let (mut step, mut before) = (0, None);
     let mut steps = app.steps();
+    if let Some(says) = fails {
+        for Thing { path, .. } in deals {
+            shop.catalogue.door.fail("GET", path, says);
+        }
+    }
     for gate in gates {
         gate.open();
     }
@@ -400,8 +543,11 @@ async fn take_over(
         .await;
     drop(steps);
     app.settle().await;
-    for (answers, deal) in answers.iter().zip(deals) {
-        expect_served(answers, deal, &did, "the catalogue has answered");
+    // What is answered after a failed load, and when, has checks of its own.
+    if fails.is_none() {
+        for (answers, deal) in answers.iter().zip(deals) {
+            expect_served(answers, deal, &taken, "the catalogue has answered");
+        }
     }
     if step <= nth {
         return step;
@@ -409,9 +555,13 @@ async fn take_over(
     for Lock { key, .. } in &locks {
         if shop.redis.text_of(key, &did).await.as_ref() != Some(&foreign) {
             let keys: Vec<String> = locks.iter().map(|it| format!("`{}`", it.key)).collect();
+            let load = match fails {
+                Some(says) => format!("the load, which the catalogue answered with {says},"),
+                None => "the load".to_owned(),
+            };
             let after = match before {
-                Some(message) => format!("after the load and its `{message}`"),
-                None => "after the load".to_owned(),
+                Some(message) => format!("after {load} and its `{message}`"),
+                None => format!("after {load}"),
             };
             fail(
                 format!(
@@ -490,12 +640,10 @@ async fn a_client_that_hangs_up_strands_nobody(mut shop: Shop) {
     }
     tokio::join!(shop.app.settle(), other.settle());
     shop.redis.forget_everything().await;
-    let goods = &shop.catalogue.goods;
-    let value = goods.other_than(&deal, Sort::Deal, &mut shop.rng);
-    goods.set(path, value.clone());
+    let changed = shop.renew(&deal, Sort::Deal);
     let did = did + "; then Redis was emptied, and the deal changed in the catalogue";
     for app in [&shop.app, &other] {
-        expect_shown(&app.get(path).await, &value, &did);
+        expect_shown(&app.get(path).await, &changed.value, &did);
     }
 }
 
@@ -512,17 +660,11 @@ async fn a_load_that_nobody_waits_for_leaves_no_copy(mut shop: Shop) {
     shop.app.hang_up(holder, path).await;
     shop.app.finish_abandoned_load(&gate).await;
     shop.redis.forget_everything().await;
-    let goods = &shop.catalogue.goods;
-    let value = goods.other_than(&deal, Sort::Deal, &mut shop.rng);
-    goods.set(path, value.clone());
+    let changed = shop.renew(&deal, Sort::Deal);
     let did = format!(
         "GET {path} by one caller, who hangs up during the load; when that was over, Redis was \
          emptied, and the deal changed in the catalogue; GET"
     );
-    let changed = Thing {
-        value,
-        ..deal.clone()
-    };
     let answers = shop.app.begin_crowd([path]).answer().await;
     expect_served(&answers, &changed, &did, "Redis is empty");
 }
@@ -535,13 +677,16 @@ async fn who_gets_the_lock_late_looks_again(shop: Shop) {
     let [deal] = shop.catalogue.goods.some(Sort::Deal);
     let path = deal.path.as_str();
     let other = shop.second_app().await;
-    let (mut step, mut overtaken) = (0, None);
+    let (mut step, mut overtaken, mut left) = (0, None, 0);
     let mut steps = shop.app.steps();
     let answer = steps
         .walk(shop.app.begin_get(path), async |last| {
             // It has looked, found nothing, and does not hold the lock yet.
             if step > 0 && overtaken.is_none() && shop.redis.entries().await.is_empty() {
                 expect_shown(&other.get(path).await, &deal.value, "");
+                shop.redis.let_pass(PASSES).await;
+                let entries = shop.redis.entries().await;
+                left = entries.iter().map(|entry| entry.pttl).max().unwrap_or(0);
                 overtaken = last.map(str::to_owned);
             }
             step += 1;
@@ -550,19 +695,27 @@ async fn who_gets_the_lock_late_looks_again(shop: Shop) {
     drop(steps);
     expect_shown(&answer, &deal.value, "");
     let did = format!(
-        "GET {path}; after its `{}`, another instance did all of its work",
-        overtaken.unwrap_or_default()
+        "GET {path}; after its `{}`, another instance did all of its work, and {} s passed",
+        overtaken.unwrap_or_default(),
+        PASSES / 1000
     );
     shop.catalogue.loads_of(path).after(&did).expect(
         1,
         "when the late one has the lock, the deal is in Redis already",
     );
-    // Redis lets go of the deal, as when it needs room. No lock lives as long as that.
     tokio::join!(shop.app.settle(), other.settle());
-    let (locks, others): (Vec<_>, Vec<_>) = shop
-        .redis
-        .entries()
-        .await
+    let entries = shop.redis.entries().await;
+    if let Some(longer) = entries.iter().find(|entry| entry.pttl > left) {
+        fail_because(
+            did,
+            format!("`{}` lives another {} ms", longer.key, longer.pttl),
+            format!("at most the {left} ms that were left: it was not loaded anew"),
+            "Who writes a deal again that another has loaded gives it a second life, and all that \
+             has become wrong in it.",
+        );
+    }
+    // Redis lets go of the deal, as when it needs room. No lock lives as long as that.
+    let (locks, others): (Vec<_>, Vec<_>) = entries
         .into_iter()
         .partition(|entry| entry.pttl <= LOCK_TTL_MS);
     for entry in others {
