@@ -319,7 +319,7 @@ async fn a_load_without_its_reader_counts_as_well(shop: Shop) {
     app.abandoned_loads_leave(&gate).await;
     let mut others = app.begin_crowd([three.path.as_str(), four.path.as_str()]);
     let expected = format!("never more than {limit}, whether or not somebody still waits for them");
-    expect_places(&mut others, &gate, limit, &did, expected).await;
+    expect_places(&mut others, &gate, (limit, 2), &did, expected).await;
     gate.open();
     for (answer, manual) in others.answer().await.into_iter().zip([&three, &four]) {
         let answers: Answers = vec![answer];
@@ -355,7 +355,7 @@ async fn a_reader_who_hangs_up_strands_nobody(shop: Shop) {
     others.during(app.hang_up(first, path)).await;
     let expected =
         format!("never more than {limit}: who loads in another one's place needs a place");
-    expect_places(&mut others, &gate, limit, &did, expected).await;
+    expect_places(&mut others, &gate, (limit, 1), &did, expected).await;
     gate.open();
     let answers = others.answer().await;
     expect_served(&answers, &manual, &did, "the catalogue answers at once");
@@ -504,20 +504,18 @@ async fn until_loading<T>(request: &mut InFlight<'_, T>, gate: &Gate, did: &str)
 }
 
 /// Fails the check where more than `limit` of a crowd are at a catalogue that is held back, and
-/// stay there: a load that ended with its reader may still be on its way out.
+/// stay there. Loads that ended with their readers, `leaving` of them at most, may still be on
+/// their way out; whoever comes beside those is one too many at once.
 async fn expect_places(
     crowd: &mut InFlight<'_, Answers>,
     gate: &Gate,
-    limit: usize,
+    (limit, leaving): (usize, usize),
     did: &str,
     expected: String,
 ) {
-    if crowd
-        .during(gate.parked_within(limit + 1, RUSH))
-        .await
-        .is_err()
-    {
-        return;
+    let too_many = gate.parked_within(limit + leaving + 1, RUSH);
+    if crowd.during(too_many).await.is_ok() {
+        fail_for_too_many(gate, did.to_owned(), expected);
     }
     let leave = async {
         while gate.parked_now() > limit {
