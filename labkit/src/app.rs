@@ -190,6 +190,16 @@ impl App {
         self.send_within("GET", path, None::<&()>, limit).await
     }
 
+    /// As [`App::get_within`], a PUT with a JSON body.
+    pub async fn put_within(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        limit: Duration,
+    ) -> Option<Answer> {
+        self.send_within("PUT", path, Some(body), limit).await
+    }
+
     async fn send(&self, method: &str, path: &str, body: Option<&impl Serialize>) -> Answer {
         match self.send_within(method, path, body, PATIENCE).await {
             Some(answer) => answer,

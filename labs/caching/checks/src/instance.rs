@@ -13,6 +13,8 @@ use labkit::wire::{Match, Message, MessageKind, Step, Target, Wire};
 use labkit::{App, Check, finding};
 use serde::Serialize;
 
+use crate::crowd::LIMIT;
+
 /// What every instance is started with, where a check does not say otherwise; the brief
 /// lists the same numbers.
 const LIVES: [(&str, u64); 13] = [
@@ -111,6 +113,16 @@ impl Instance {
     /// A PUT that is under way while the check does something else.
     pub fn begin_put<'a>(&'a self, path: &'a str, body: &'a impl Serialize) -> InFlight<'a> {
         InFlight::of(self.app.put(path, body))
+    }
+
+    /// As [`Self::begin_put`], by somebody who waits for longer than a check does: nothing
+    /// where no answer came.
+    pub fn begin_patient_put<'a>(
+        &'a self,
+        path: &'a str,
+        body: &'a impl Serialize,
+    ) -> InFlight<'a, Option<Answer>> {
+        InFlight::of(self.app.put_within(path, body, LIMIT))
     }
 
     /// As [`App::settle`].

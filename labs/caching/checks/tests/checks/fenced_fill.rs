@@ -1,13 +1,11 @@
 //! Exercise 9: what was loaded before a change is not kept after it.
 
-use std::time::Duration;
-
 use caching_checks::{
     InFlight, Instance, MOMENT, SILENCE, Shop, Sort, Thing, expect_answered, expect_shown,
 };
 use labkit::answer::Answer;
 use labkit::finding::fail;
-use labkit::patience::timeout;
+use labkit::patience::{PATIENCE, timeout};
 use labkit::upstream::Gate;
 use labkit::wire::{Hold, Match, Step, Steps};
 use serde_json::Value;
@@ -25,9 +23,6 @@ const WEEK: i64 = 7 * 86_400_000;
 const OVER: i64 = 1_000;
 /// What is left of a life that is not over: more than a check takes.
 const MINUTE: i64 = 60_000;
-
-/// Hardly less than a caller waits, and with its own words at the end.
-const HARDLY: Duration = Duration::from_secs(9);
 
 /// Whoever never keeps anything keeps nothing old. That is no cache.
 #[labkit::test]
@@ -266,18 +261,18 @@ async fn a_change_does_not_wait_for_another_change(mut shop: Shop) {
         let path = &stocks[1].path;
         let (slow, quick) = (change(&mut shop, &stocks[1]), change(&mut shop, second));
         let held = shop.app.catalogue.hold(Match::request("PUT", path));
-        let mut slow = shop.app.begin_put(path, &slow.value);
+        let mut slow = shop.app.begin_patient_put(path, &slow.value);
         if !matches!(slow.until(held.reached()).await, Some(Ok(_))) {
             never_committed(path);
         }
         let before = shop.catalogue.door.count("PUT", &second.path);
-        let mut other = shop.app.begin_put(&second.path, &quick.value);
+        let mut other = shop.app.begin_patient_put(&second.path, &quick.value);
         let arrives = async {
             while shop.catalogue.door.count("PUT", &second.path) == before {
                 tokio::time::sleep(MOMENT).await;
             }
         };
-        if other.during(timeout(HARDLY, arrives)).await.is_err() {
+        if other.during(timeout(PATIENCE, arrives)).await.is_err() {
             fail(
                 format!(
                     "PUT {path}, held on its way to the catalogue; PUT {} on the same instance",
@@ -285,14 +280,18 @@ async fn a_change_does_not_wait_for_another_change(mut shop: Shop) {
                 ),
                 format!(
                     "{} s later the second one has not arrived at the catalogue",
-                    HARDLY.as_secs()
+                    PATIENCE.as_secs()
                 ),
                 "it arrives: a change waits for no other",
             );
         }
         drop(held);
-        let _ = slow.answer().await.expect_ok();
-        let _ = other.answer().await.expect_ok();
+        let answers = vec![slow.answer().await, other.answer().await];
+        let did = format!("PUT {path} and PUT {} at once", second.path);
+        expect_answered(&answers, &did, "the catalogue has committed both");
+        for answer in answers.into_iter().flatten() {
+            let _ = answer.expect_ok();
+        }
     }
 }
 
