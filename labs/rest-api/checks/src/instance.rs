@@ -40,6 +40,13 @@ pub(crate) const PATIENCE: Duration = labkit::patience::PATIENCE;
 /// What the shell puts on an answer that stands for a dropped connection.
 const PANICKED: &str = "x-panicked";
 
+/// How many statements an instance has sent, and how many of them Postgres has not answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Statements {
+    pub(crate) sent: usize,
+    pub(crate) unanswered: usize,
+}
+
 /// A running instance.
 pub struct Instance {
     /// The process.
@@ -185,10 +192,13 @@ impl Instance {
         ending
     }
 
-    /// Statements that Postgres has not answered.
-    pub(crate) fn unanswered(&self) -> usize {
+    /// What it has said to Postgres so far.
+    pub(crate) fn statements(&self) -> Statements {
         let messages = self.db.messages();
-        messages.iter().filter(|one| one.reply.is_none()).count()
+        Statements {
+            sent: messages.len(),
+            unanswered: messages.iter().filter(|one| one.reply.is_none()).count(),
+        }
     }
 
     async fn no_answer(&self, call: &Call) -> ! {

@@ -92,14 +92,18 @@ impl Api {
     }
 
     /// Lets both instances go as far as they can: until each of their statements is answered
-    /// or waits for what another session has locked. What they ask on a new connection is
-    /// seen when it is open. Whoever still asks after `LONGEST_WAY` rounds polls until the other
-    /// one is done, which is not wrong: then the check goes on.
+    /// or waits for what another session has locked, and no new one comes of the answers. What
+    /// they ask on a new connection is seen when it is open. Whoever still asks after
+    /// `LONGEST_WAY` rounds polls until the other one is done, which is not wrong: then the check
+    /// goes on.
     pub async fn go_as_far_as_they_can(&self, other: &Instance) {
         for _ in 0..LONGEST_WAY {
+            let before = (self.app.statements(), other.statements());
             tokio::join!(self.app.app.settle(20), other.app.settle(20));
-            let asked = self.app.unanswered() + other.unanswered();
-            if asked <= self.inside.blocked().await {
+            let after = (self.app.statements(), other.statements());
+            let asked = after.0.unanswered + after.1.unanswered;
+            // An answer that came meanwhile may be about to lead to the next statement.
+            if before == after && asked <= self.inside.blocked().await {
                 return;
             }
         }
