@@ -42,7 +42,9 @@ pub(super) fn one_more(
         text.push_str(&format!("{number}. {hint}\n"));
     }
     if let Some(check) = red(checkout, lab, exercise) {
-        text.push_str(&format!("\nred in your last attempt: {check}\n"));
+        text.push_str(&format!(
+            "\nthe first red check of your last attempt: {check}\n"
+        ));
     }
     let more = match of - shown.min(of) {
         0 => format!(

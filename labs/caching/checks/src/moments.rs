@@ -36,7 +36,7 @@ impl Shop {
             // Why value and expiry belong together is not what its author has to hear first.
             fail_because(
                 did,
-                format!("{when}, {holds}"),
+                format!("the answer is out, and {holds}"),
                 "an entry, with an expiry from its first moment on",
                 "The next visitor comes when the answer is out. What is not in Redis by then, \
                  never written or still on its way, is another load.",

@@ -34,8 +34,8 @@ async fn a_hundred_lookups_of_a_missing_code_ask_the_catalogue_once(mut shop: Sh
         );
 }
 
-/// "Not found" from the cache must look like "not found" from the catalogue: an empty
-/// voucher is one that somebody can redeem.
+/// "Not found" from the cache must look like "not found" from the catalogue: neither like an empty
+/// voucher, which somebody can redeem, nor like a failure, which somebody is woken up for.
 #[labkit::test]
 async fn a_missing_voucher_stays_404(mut shop: Shop) {
     let path = path(&code(&mut shop));
@@ -90,9 +90,11 @@ async fn a_creation_that_redis_never_heard_of_is_not_called_done(mut shop: Shop)
     shop.app.get(&path).await;
     let mut creation = other.begin_put(&path, &voucher);
     let committed = until_committed(&shop, &other, &mut creation, &path).await;
+    let said = other.redis.messages().len();
     other.redis.cut(Match::any());
     committed.open();
     let created = creation.answer().await;
+    let silent = silent(&other, said);
     let answer = shop.app.get(&path).await;
     if created.status < 300 && answer.status != 200 {
         created.point("nobody finds it");
@@ -101,14 +103,14 @@ async fn a_creation_that_redis_never_heard_of_is_not_called_done(mut shop: Shop)
                 "GET {path}; PUT {path}, with a GET just before the commit and the connection to \
                  Redis cut right after it; GET {path}"
             ),
-            format!("the PUT was answered {created}, the last GET {answer}"),
+            format!("the PUT was answered {created}, the last GET {answer}{silent}"),
             "either the voucher on the next lookup, or an answer to the PUT that is no success",
         );
     }
 }
 
-/// A Redis that is busy answers late. What is not waited for is on its way, and so is the
-/// customer.
+/// A Redis that is busy answers late. "Created" means that it has heard of the voucher, after the
+/// commit: not before it, and not some time later.
 #[labkit::test]
 async fn a_creation_that_redis_has_not_heard_of_yet_is_not_called_done(mut shop: Shop) {
     let (code, voucher) = (code(&mut shop), voucher(&mut shop));
@@ -117,9 +119,11 @@ async fn a_creation_that_redis_has_not_heard_of_yet_is_not_called_done(mut shop:
     shop.app.get(&path).await;
     let mut creation = other.begin_put(&path, &voucher);
     let committed = until_committed(&shop, &other, &mut creation, &path).await;
+    let said = other.redis.messages().len();
     let held = other.redis.hold_each(Match::any());
     committed.open();
     creation.until(tokio::time::sleep(SILENCE)).await;
+    let silent = silent(&other, said);
     if let Some(created) = creation.answered()
         && created.status < 300
     {
@@ -131,13 +135,22 @@ async fn a_creation_that_redis_has_not_heard_of_yet_is_not_called_done(mut shop:
                     "GET {path}; PUT {path}, with a GET just before the commit and each message \
                      to Redis held from the commit on; GET {path} on the other instance"
                 ),
-                format!("the PUT was answered {created}, the last GET {answer}"),
-                "no success before Redis has answered, however long that takes",
+                format!("the PUT was answered {created}, the last GET {answer}{silent}"),
+                "no success before Redis has answered what it is told after the commit, however \
+                 long that takes",
             );
         }
     }
     drop(held);
     let _ = creation.answer().await;
+}
+
+/// How a finding ends where an instance has told Redis nothing since it had `said` so much.
+fn silent(app: &Instance, said: usize) -> &'static str {
+    match app.redis.messages().len() == said {
+        true => "; nothing was said to Redis after the commit",
+        false => "",
+    }
 }
 
 /// Fails the check unless both instances find the voucher that `other` has just answered to have
@@ -311,7 +324,7 @@ async fn lookups_do_not_prolong_an_absence(mut shop: Shop) {
             shop.app.get(&other).await;
         }
     };
-    let did = format!("GET {looked_up}, 3 times, and of another code that does not exist");
+    let did = format!("GET {looked_up} three times, and GET of another code that does not exist");
     shop.redis.expect_no_longer_lives(&did, loads, look).await;
 }
 
