@@ -4,7 +4,7 @@ use caching_checks::{
     InFlight, Instance, MOMENT, SILENCE, Shop, Sort, Thing, expect_answered, expect_shown,
 };
 use labkit::answer::Answer;
-use labkit::finding::fail;
+use labkit::finding::{fail, fail_because};
 use labkit::patience::{PATIENCE, timeout};
 use labkit::upstream::Gate;
 use labkit::wire::{Hold, Match, Step, Steps};
@@ -462,7 +462,14 @@ async fn however_slow_a_reader_is_the_old_number_does_not_come_back(mut shop: Sh
         .into_iter()
         .flat_map(|earlier| [STOCK + OVER, WEEK].map(|lapse| (earlier, lapse)))
     {
-        for (before, after) in [(lapse, 0), (0, lapse), (lapse, lapse)] {
+        // What a visitor fills after the change is over as well when the reader comes.
+        for (before, visited, after) in [
+            (lapse, false, 0),
+            (0, false, lapse),
+            (0, true, lapse),
+            (lapse, false, lapse),
+            (lapse, true, lapse),
+        ] {
             shop.redis.forget_everything().await;
             shop.begin_round(rounds);
             if earlier != Earlier::None {
@@ -485,6 +492,9 @@ async fn however_slow_a_reader_is_the_old_number_does_not_come_back(mut shop: Sh
             let apps = [&shop.app, &other];
             shop.redis.pass(before, &apps).await;
             new.on(&other).await;
+            if visited {
+                let _ = reader.during(other.get(path)).await.expect_ok();
+            }
             shop.redis.pass(after, &apps).await;
             load.release();
             let _ = reader.answer().await.expect_ok();
@@ -494,9 +504,10 @@ async fn however_slow_a_reader_is_the_old_number_does_not_come_back(mut shop: Sh
                 Earlier::LongAgo => "PUT; all but a minute passes of what it left in Redis; ",
             };
             let did = format!(
-                "{earlier}GET {path}, held with the old number; {} s pass; PUT on the other \
+                "{earlier}GET {path}, held with the old number; {} s pass; PUT{} on the other \
                  instance; {} s pass; let the reader go",
                 before / 1000,
+                if visited { ", then GET," } else { "" },
                 after / 1000
             );
             expect_the_truth(&shop, &other, path, &did).await;
@@ -685,24 +696,32 @@ async fn changes_that_overtake_each_other_leave_the_number_that_the_catalogue_ha
     let [stock] = shop.catalogue.goods.some(Sort::Stock);
     let path = stock.path.as_str();
     let other = shop.second_app().await;
+    let third = shop.third_app_with(&[]).await;
     let rounds = shop.mark();
     for (commits, words) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
         shop.redis.forget_everything().await;
         shop.begin_round(rounds);
         let (first, second) = (change(&mut shop, &stock), change(&mut shop, &stock));
+        let load = hold_load(&third, path);
+        let mut reader = third.begin_get(path);
         let mut writers = [
             (Writer::at_the_commit(&shop.app, &first).await, &shop.app),
             (Writer::at_the_commit(&other, &second).await, &other),
         ];
         writers.rotate_left(commits);
-        for (writer, _) in &mut writers {
+        for (n, (writer, _)) in writers.iter_mut().enumerate() {
             writer.commit().await;
+            // Between the two comes a reader, and is slow.
+            if n == 0 {
+                until_held(&mut reader, &load, path).await;
+            }
         }
         writers.rotate_left((commits + words) % 2);
         let order = ["1, 2", "2, 1"];
         let did = format!(
             "PUT {path} on two instances, 1 before 2, both held before they committed; the \
-             commits of {}; what they told Redis then, of {}",
+             commits of {}, and between them a GET on a third instance, held with its number; \
+             what they told Redis then, of {}",
             order[commits], order[words]
         );
         let truth = shop.catalogue.goods.truth(path);
@@ -711,7 +730,99 @@ async fn changes_that_overtake_each_other_leave_the_number_that_the_catalogue_ha
             // One of them was answered with a success, whatever the other still has to say.
             expect_next(&app.get(path).await, &truth, &did);
         }
-        expect_the_truth(&shop, &other, path, &did).await;
+        load.release();
+        let _ = reader.answer().await.expect_ok();
+        expect_the_truth(&shop, &other, path, &(did + "; let the GET go")).await;
+    }
+}
+
+/// A number can come back: five, six, five. That Redis still has the five says nothing of a reader
+/// who was told six.
+#[labkit::test]
+async fn a_change_back_to_the_number_that_is_kept_is_told_as_well(mut shop: Shop) {
+    let [stock] = shop.catalogue.goods.some(Sort::Stock);
+    let path = stock.path.as_str();
+    let other = shop.second_app().await;
+    let between = change(&mut shop, &stock);
+    let load = hold_load(&shop.app, path);
+    let question = shop.app.catalogue.hold(Match::request("GET", path));
+    let mut reader = shop.app.begin_get(path);
+    until_held(&mut reader, &question, path).await;
+    let _ = reader.during(other.get(path)).await.expect_ok();
+    // By somebody who has died before they told Redis.
+    shop.catalogue.goods.set(path, between.value.clone());
+    question.release();
+    until_held(&mut reader, &load, path).await;
+    let back = Change {
+        path: path.to_owned(),
+        value: stock.value.clone(),
+    };
+    reader.during(back.on(&other)).await;
+    load.release();
+    let _ = reader.answer().await.expect_ok();
+    let did = format!(
+        "GET {path}, held on its way to the catalogue; GET on the other instance; a change to {} \
+         of which nobody told Redis; let the GET be told that, and no more; PUT of what it was \
+         before on the other instance; let the GET go",
+        between.value
+    );
+    expect_the_truth(&shop, &other, path, &did).await;
+}
+
+/// A load can fail late, when somebody else has loaded and filled in its place. What is there then
+/// is not its own to drop.
+#[labkit::test]
+async fn a_load_that_fails_late_drops_nothing_of_another(shop: Shop) {
+    let [stock] = shop.catalogue.goods.some(Sort::Stock);
+    let path = stock.path.as_str();
+    let other = shop.second_app().await;
+    let question = shop.app.catalogue.hold(Match::request("GET", path));
+    let mut reader = shop.app.begin_get(path);
+    until_held(&mut reader, &question, path).await;
+    shop.redis.pass(LOCK + OVER, &[&shop.app, &other]).await;
+    expect_shown(&reader.during(other.get(path)).await, &stock.value, "");
+    shop.app.catalogue.down();
+    drop(question);
+    let _ = reader.answer().await;
+    shop.app.settle().await;
+    let before = shop.catalogue.door.count("GET", path);
+    expect_shown(&other.get(path).await, &stock.value, "");
+    if shop.catalogue.door.count("GET", path) > before {
+        fail(
+            format!(
+                "GET {path}, held on its way to the catalogue; LOCK_TTL_MS={LOCK} later GET on the \
+                 other instance; let the first load fail; GET on the other instance"
+            ),
+            "the catalogue was asked once more",
+            "never: the other instance had loaded and kept it",
+        );
+    }
+}
+
+/// Nobody can say how long a load takes. Who waits for another's waits for as long, and so do those
+/// behind; a short wait only makes each of them later.
+#[labkit::test]
+async fn a_reader_does_not_wait_for_the_load_of_another(shop: Shop) {
+    let [stock] = shop.catalogue.goods.some(Sort::Stock);
+    let path = stock.path.as_str();
+    let other = shop.second_app().await;
+    let gate = shop.catalogue.door.gate("GET", path);
+    let mut first = shop.app.begin_get(path);
+    until_loading(&mut first, &gate, 1, path).await;
+    let mut second = other.begin_get(path);
+    // At rest, with all of its questions to Redis answered, it waits for time to go by.
+    let waits = second.until(other.waits_for_no_answer()).await == Some(true);
+    if waits && gate.parked_now() < 2 {
+        fail(
+            format!("GET {path} on two instances, with the catalogue held back"),
+            "the second one has asked Redis, was answered, and does not ask the catalogue",
+            "its own load, at once",
+        );
+    }
+    until_loading(&mut second, &gate, 2, path).await;
+    gate.open();
+    for answer in [first.answer().await, second.answer().await] {
+        expect_shown(&answer, &stock.value, "");
     }
 }
 
@@ -892,13 +1003,14 @@ async fn expect_nothing_for_ever(shop: &Shop, did: &str) {
 /// Waits until so many loads are parked at the gate.
 async fn until_loading<T>(request: &mut InFlight<'_, T>, gate: &Gate, loads: usize, path: &str) {
     if request.until(gate.parked(loads)).await != Some(Ok(())) {
-        fail(
+        fail_because(
             format!("GET {path}, with nothing of it in Redis"),
             format!(
                 "{} of {loads} readers have asked the catalogue",
                 gate.parked_now()
             ),
             "each of them asks: nobody has to wait for another's load",
+            "Nobody can say how long a load takes. Who waits for another's waits for as long.",
         );
     }
 }

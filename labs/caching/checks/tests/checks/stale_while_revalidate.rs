@@ -21,7 +21,9 @@ const LOCK: i64 = 30_000;
 /// What is added to a life so that it is over.
 const OVER: i64 = 1_000;
 /// What is left of a life that is not over: more than a check takes.
-const LAST_MINUTE: i64 = 60_000;
+const LAST: i64 = 30_000;
+/// A lock that ends while a load is held.
+const SHORT_LOCK_MS: u64 = 1_000;
 
 /// A load that takes long: longer than somebody waits who waits for a moment only. Decides how
 /// sure we are to see that, never the verdict on a service that waits.
@@ -217,15 +219,15 @@ async fn both_lives_are_those_of_the_environment(mut shop: Shop) {
             format!("at least {} ms: half of the hard life", hard / 2),
         );
     }
-    shop.redis.pass(soft - LAST_MINUTE, &[&app]).await;
+    shop.redis.pass(soft - LAST, &[&app]).await;
     expect_shown(&app.get(path).await, &ranking.value, &with);
     app.fall_silent().await;
-    let did = format!("{with}; let all but a minute of the soft life pass; GET again");
+    let did = format!("{with}; let all but 30 s of the soft life pass; GET again");
     shop.catalogue
         .loads_of(path)
         .after(did)
         .expect(1, "it is still fresh");
-    shop.redis.pass(LAST_MINUTE + OVER, &[&app]).await;
+    shop.redis.pass(LAST + OVER, &[&app]).await;
     let gate = shop.catalogue.door.gate("GET", path);
     let did = format!("{with}; let the soft life pass; GET again, with the catalogue held back");
     expect_at_once(&app, &ranking, &did).await;
@@ -235,7 +237,8 @@ async fn both_lives_are_those_of_the_environment(mut shop: Shop) {
     gate.open();
 }
 
-/// A catalogue that is down is when a stale ranking is worth most.
+/// A catalogue that is down is when a stale ranking is worth most, until its hard life is over: from
+/// then on nobody shows it, wherever it was kept.
 #[labkit::test]
 async fn a_failed_refresh_keeps_the_stale_ranking(mut shop: Shop) {
     let [ranking] = shop.catalogue.goods.some(Sort::Ranking);
@@ -273,7 +276,7 @@ async fn a_failed_refresh_keeps_the_stale_ranking(mut shop: Shop) {
 }
 
 /// Instances are killed: by a deployment, by the machine, by their own memory. What they
-/// leave says that somebody is at it when nobody is.
+/// leave says that somebody is at it when nobody is, and whoever finds that must not prolong it.
 #[labkit::test]
 async fn when_the_one_who_refreshes_dies_another_refreshes(mut shop: Shop) {
     let [ranking] = shop.catalogue.goods.some(Sort::Ranking);
@@ -633,6 +636,115 @@ async fn a_late_failure_does_not_end_a_later_refresh_of_its_instance(mut shop: S
     until_seen(&shop, &shop.app, path, &new, &did).await;
 }
 
+/// Between the load and the last word of a refresh Redis still has the stale ranking. Whoever comes
+/// then is shown that one, and has no reason to load: somebody is at it.
+#[labkit::test]
+async fn nobody_refreshes_beside_the_last_words_of_a_refresh(mut shop: Shop) {
+    let [ranking] = shop.catalogue.goods.some(Sort::Ranking);
+    let path = ranking.path.as_str();
+    let other = shop.second_app().await;
+    let rounds = shop.mark();
+    for nth in 0..MOST_STEPS {
+        shop.redis.forget_everything().await;
+        shop.begin_round(rounds);
+        let ranking = as_it_is(&shop, path);
+        let _ = go_stale(&mut shop, &ranking, &[&other]).await;
+        let before = shop.catalogue.door.count("GET", path);
+        let gate = shop.catalogue.door.gate("GET", path);
+        let did = format!("GET {path}; let it go stale; GET");
+        expect_at_once(&shop.app, &ranking, &did).await;
+        expect_refresh(&shop, path, before, &did).await;
+        let mut words = shop.app.redis.hold_each(Match::any());
+        gate.open();
+        let mut last: Option<Step> = None;
+        for _ in 0..=nth {
+            // The one before goes on.
+            drop(last.take());
+            last = tokio::select! {
+                word = words.next() => word,
+                () = shop.app.fall_silent() => None,
+            };
+            if last.is_none() {
+                return;
+            }
+        }
+        let _ = other.get(path).await.expect_ok();
+        other.fall_silent().await;
+        let more = shop.catalogue.door.count("GET", path) - before - 1;
+        if more > 0 {
+            let held = last.map_or_else(String::new, |word| word.message().kind.to_string());
+            fail(
+                format!("{did}; when it was loaded, held its `{held}`; GET on another instance"),
+                format!("the catalogue was asked {more} more time(s)"),
+                "never: the refresh is not over",
+            );
+        }
+        drop((last, words));
+        shop.app.fall_silent().await;
+    }
+}
+
+/// What was sold last night is no other than the night before. That is a result, too: who throws it
+/// away has it counted again, by each reader.
+#[labkit::test]
+async fn a_refresh_that_brings_the_same_begins_both_lives_anew(shop: Shop) {
+    let [ranking] = shop.catalogue.goods.some(Sort::Ranking);
+    let path = ranking.path.as_str();
+    expect_shown(&shop.app.get(path).await, &ranking.value, "");
+    shop.redis.pass(SOFT + OVER, &[&shop.app]).await;
+    let mut did = format!("GET {path}; let it go stale; GET, and nothing has changed");
+    expect_shown(&shop.app.get(path).await, &ranking.value, &did);
+    expect_refresh(&shop, path, 1, &did).await;
+    let loads = at_rest(&shop, &shop.app, path).await;
+    shop.redis.pass(LOCK + OVER, &[&shop.app]).await;
+    did += &format!("; {} s later GET", (LOCK + OVER) / 1000);
+    expect_shown(&shop.app.get(path).await, &ranking.value, &did);
+    let more = at_rest(&shop, &shop.app, path).await - loads;
+    if more > 0 {
+        fail(
+            did,
+            format!("the catalogue was asked {more} more time(s)"),
+            format!("never: what was refreshed is fresh, RANKING_SOFT_MS={SOFT}"),
+        );
+    }
+    shop.redis.pass(HARD - SOFT, &[&shop.app]).await;
+    let gate = shop.catalogue.door.gate("GET", path);
+    did += &format!(
+        "; {} s later GET, with the catalogue held back",
+        (HARD - SOFT) / 1000
+    );
+    expect_at_once(&shop.app, &ranking, &did).await;
+    gate.open();
+}
+
+/// A lock says that somebody is at it, not how long that may take. Who gives up with it does the
+/// same work again, and never gets to its end.
+#[labkit::test]
+async fn a_refresh_that_outlasts_its_lock_is_kept(mut shop: Shop) {
+    let [ranking] = shop.catalogue.goods.some(Sort::Ranking);
+    let path = ranking.path.as_str();
+    let app = shop
+        .second_app_with(&[("LOCK_TTL_MS", SHORT_LOCK_MS)])
+        .await;
+    let new = go_stale(&mut shop, &ranking, &[&app]).await;
+    let gate = shop.catalogue.door.gate("GET", path);
+    let did = format!(
+        "GET {path}; let it go stale; GET with LOCK_TTL_MS={SHORT_LOCK_MS}, with the catalogue held \
+         back for {} s",
+        LONG_LOAD.as_secs_f64()
+    );
+    expect_at_once(&app, &ranking, &did).await;
+    expect_refresh(&shop, path, 1, &did).await;
+    tokio::time::sleep(LONG_LOAD).await;
+    gate.open();
+    at_rest(&shop, &app, path).await;
+    expect_shown(
+        &app.get(path).await,
+        &new,
+        &(did + "; GET when that was over"),
+    );
+}
+
 /// What took so long to count is not thrown away because the old one has ended meanwhile.
 #[labkit::test]
 async fn a_refresh_that_outlasts_the_stale_ranking_is_kept(mut shop: Shop) {
@@ -664,8 +776,22 @@ async fn a_refresh_that_outlasts_the_stale_ranking_is_kept(mut shop: Shop) {
         value,
         ..ranking.clone()
     };
-    let answers = shop.app.begin_crowd([path]).answer().await;
-    expect_served(&answers, &refreshed, &did, "the refresh has ended");
+    let before = shop.catalogue.door.count("GET", path);
+    let mut reader = shop.app.begin_crowd([path]);
+    let again = reader.until(arrivals(&shop.catalogue.door, path, before + 1));
+    if again.await == Some(true) {
+        fail(
+            did,
+            "the reader asks the catalogue again: what was refreshed is not in Redis",
+            "the refreshed ranking, from Redis",
+        );
+    }
+    expect_served(
+        &reader.answer().await,
+        &refreshed,
+        &did,
+        "the refresh has ended",
+    );
 }
 
 /// What an instance keeps to itself nobody else can refresh.
