@@ -1,11 +1,11 @@
-//! Pictures of products. Another service keeps them; no request for one needs the database.
+//! Pictures of products, and what is to be read below them. Another service keeps both; no request for one needs the database.
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, put};
 use reqwest::Url;
 
 use crate::fault::Fault;
@@ -13,7 +13,9 @@ use crate::shop::Shop;
 
 /// The routes of pictures.
 pub fn routes() -> Router<Shop> {
-    Router::new().route("/images/{name}", get(show).put(keep))
+    Router::new()
+        .route("/images/{name}", get(show).put(keep))
+        .route("/captions/{name}", put(describe))
 }
 
 /// Where pictures are kept.
@@ -81,5 +83,18 @@ async fn keep(
     let kind = headers.get(header::CONTENT_TYPE).cloned();
     let kind = kind.unwrap_or(HeaderValue::from_static("application/octet-stream"));
     shop.images.put(&name, Picture { kind, bytes }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn describe(
+    State(shop): State<Shop>,
+    Path(name): Path<String>,
+    caption: String,
+) -> Result<StatusCode, Fault> {
+    let text = Picture {
+        kind: HeaderValue::from_static("text/plain; charset=utf-8"),
+        bytes: caption.into(),
+    };
+    shop.images.put(&format!("{name}.caption"), text).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -10,6 +10,7 @@ use rand::RngExt as _;
 use rest_api_checks::{Call, Crowd, Instance, Probe, Raw, Reply, Rush, expect_agreement};
 
 const ROUTE: &str = "/images/{name}";
+const CAPTIONS: &str = "/captions/{name}";
 /// `CONCURRENCY_LIMIT`, where a check does not say otherwise; stated in the brief.
 const SLOTS: usize = 64;
 /// The same where the number is of no interest.
@@ -150,17 +151,18 @@ async fn a_body_that_does_not_say_its_length_is_measured_as_it_comes(mut rush: R
     let app = rush.start(&[("BODY_LIMIT", LONGEST as u64)]).await;
     let chunked = [
         ("transfer-encoding", "chunked"),
-        ("content-type", "application/json"),
+        ("content-type", "text/plain"),
     ];
-    for (method, path, ends) in [
-        ("PUT", "/images/cat", true),
-        ("PUT", "/images/cat", false),
-        ("POST", "/items", true),
-        ("POST", "/items", false),
+    // A body that is taken as bytes, and one that is taken as text.
+    for (path, ends) in [
+        ("/images/cat", true),
+        ("/images/cat", false),
+        ("/captions/cat", true),
+        ("/captions/cat", false),
     ] {
         let bytes = letters(&mut rush, LONGEST + 1);
         let mut raw = app.connect().await;
-        raw.head(method, path, &chunked).await;
+        raw.head("PUT", path, &chunked).await;
         let (first, second) = bytes.split_at(LONGEST / 2);
         raw.chunk(first).await;
         raw.chunk(second).await;
@@ -207,11 +209,11 @@ async fn a_client_that_stops_sending_is_not_waited_for(mut rush: Rush) {
     let length = (LONGEST / 2).to_string();
     let head = [
         ("content-length", length.as_str()),
-        ("content-type", "application/json"),
+        ("content-type", "text/plain"),
     ];
-    for (method, path) in [("PUT", "/images/cat"), ("POST", "/items")] {
+    for path in ["/images/cat", "/captions/cat"] {
         let mut raw = app.connect().await;
-        raw.head(method, path, &head).await;
+        raw.head("PUT", path, &head).await;
         raw.body(&half).await;
         match timeout(PATIENCE, raw.answer()).await {
             Ok(Some(reply)) => {
@@ -351,9 +353,13 @@ async fn the_document_and_the_service_agree(mut rush: Rush) {
         Probe::of(ROUTE, 404, Call::get("/images/nobody")),
         Probe::of(ROUTE, 204, put("/images/dog", letters(&mut rush, LONGEST))),
         Probe::of(ROUTE, 400, put(no_text, Vec::new())),
-        Probe::of(ROUTE, 413, put("/images/dog", too_long)),
+        Probe::of(ROUTE, 413, put("/images/dog", too_long.clone())),
+        Probe::of(CAPTIONS, 204, put("/captions/dog", b"a dog".to_vec())),
+        // No byte of a text in UTF-8.
+        Probe::of(CAPTIONS, 400, put("/captions/dog", vec![0xff])),
+        Probe::of(CAPTIONS, 413, put("/captions/dog", too_long)),
     ];
-    expect_agreement(&app, &[ROUTE], probes).await;
+    expect_agreement(&app, &[ROUTE, CAPTIONS], probes).await;
 }
 
 /// A small picture that nobody has seen before.
