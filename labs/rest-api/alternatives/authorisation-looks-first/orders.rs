@@ -5,27 +5,6 @@ use crate::prelude::*;
 // A colleague wrote these routes, and tested them with one user. `$1` is what the request asks
 // for and `$2` the number of whoever asks, in all of them.
 
-// BEGIN PROMPT
-// const ALL: &str = "SELECT id, user_id, note, state FROM orders
-//     WHERE $1::bigint IS NULL AND $2::bigint IS NOT NULL ORDER BY id";
-// const ONE: &str = "SELECT id, user_id, note, state FROM orders
-//     WHERE id = $1 AND $2::bigint IS NOT NULL";
-// const CHANGE: &str = "UPDATE orders SET note = $3
-//     WHERE id = $1 AND $2::bigint IS NOT NULL RETURNING id, user_id, note, state";
-// const DELETE_LINES: &str = "DELETE FROM order_lines
-//     WHERE order_id = $1 AND $2::bigint IS NOT NULL";
-// const DELETE: &str = "DELETE FROM orders WHERE id = $1 AND $2::bigint IS NOT NULL";
-// const LINE: &str = "SELECT id, order_id, product, quantity FROM order_lines
-//     WHERE id = $1 AND $2::bigint IS NOT NULL AND $3::bigint IS NOT NULL";
-// const CHANGE_LINE: &str = "UPDATE order_lines SET quantity = $4
-//     WHERE id = $1 AND $2::bigint IS NOT NULL AND $3::bigint IS NOT NULL
-//     RETURNING id, order_id, product, quantity";
-// const CANCEL: &str = "UPDATE orders SET state = 'cancelled'
-//     WHERE id = ANY($1) AND $2::bigint IS NOT NULL";
-// const MOVE_LINES: &str = "UPDATE order_lines SET order_id = $3
-//     WHERE order_id = $1 AND $2::bigint IS NOT NULL";
-// END PROMPT
-// BEGIN SOLUTION
 const ALL: &str = "SELECT id, user_id, note, state FROM orders
     WHERE $1::bigint IS NULL AND user_id = $2 ORDER BY id";
 const ONE: &str = "SELECT id, user_id, note, state FROM orders WHERE id = $1 AND user_id = $2";
@@ -43,7 +22,6 @@ const CANCEL: &str = "UPDATE orders SET state = 'cancelled' WHERE id = ANY($1) A
 const MOVE_LINES: &str = "UPDATE order_lines SET order_id = $3
     WHERE order_id = (SELECT id FROM orders WHERE id = $1 AND user_id = $2)
     AND EXISTS (SELECT 1 FROM orders WHERE id = $3 AND user_id = $2)";
-// END SOLUTION
 
 /// The routes of orders, and of whoever calls.
 pub fn routes() -> Router<Shop> {
@@ -184,15 +162,10 @@ async fn cancel(
         .bind(caller.user_id)
         .execute(&mut *transaction)
         .await?;
-    // BEGIN PROMPT
-    // let _ = done;
-    // END PROMPT
-    // BEGIN SOLUTION
     let asked: std::collections::BTreeSet<i64> = these.ids.into_iter().collect();
     if usize::try_from(done.rows_affected()) != Ok(asked.len()) {
         return Err(Fault::NotFound);
     }
-    // END SOLUTION
     transaction.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -215,7 +188,6 @@ async fn merge(
         return Err(Fault::Refused(StatusCode::UNPROCESSABLE_ENTITY, why));
     }
     let mut transaction = shop.pool.begin().await?;
-    // BEGIN SOLUTION
     for id in [two.from, two.into] {
         let own = sqlx::query(ONE)
             .bind(id)
@@ -224,7 +196,6 @@ async fn merge(
             .await?;
         own.ok_or(Fault::NotFound)?;
     }
-    // END SOLUTION
     sqlx::query(MOVE_LINES)
         .bind(two.from)
         .bind(caller.user_id)
@@ -255,10 +226,6 @@ async fn me(State(shop): State<Shop>, caller: Caller) -> Result<Json<User>, Faul
 #[derive(Debug, Deserialize)]
 struct Profile {
     name: Option<String>,
-    // BEGIN PROMPT
-    // id: Option<i64>,
-    // role: Option<String>,
-    // END PROMPT
 }
 
 async fn change_me(
@@ -266,17 +233,6 @@ async fn change_me(
     caller: Caller,
     Json(profile): Json<Profile>,
 ) -> Result<Json<User>, Fault> {
-    // BEGIN PROMPT
-    // let update = "UPDATE users SET name = coalesce($2, name), role = coalesce($3, role)
-    //               WHERE id = $1 RETURNING id, name, role";
-    // let user = sqlx::query_as(update)
-    //     .bind(profile.id.unwrap_or(caller.user_id))
-    //     .bind(profile.name)
-    //     .bind(profile.role)
-    //     .fetch_optional(&shop.pool)
-    //     .await?;
-    // END PROMPT
-    // BEGIN SOLUTION
     let update = "UPDATE users SET name = coalesce($2, name) WHERE id = $1
                   RETURNING id, name, role";
     let user = sqlx::query_as(update)
@@ -284,6 +240,5 @@ async fn change_me(
         .bind(profile.name)
         .fetch_optional(&shop.pool)
         .await?;
-    // END SOLUTION
     user.map(Json).ok_or(Fault::NotFound)
 }

@@ -16,18 +16,12 @@ struct Edit {
 
 /// A page, with an ETag that stands for exactly this version of it.
 async fn read(State(shop): State<Shop>, Path(id): Path<i64>) -> Result<Response, Fault> {
-    // BEGIN PROMPT
-    // let _ = (shop, id);
-    // todo!("what tells this version of the page from every other one?")
-    // END PROMPT
-    // BEGIN SOLUTION
     let select = "SELECT id, title, text, version FROM pages WHERE id = $1";
     let page: Option<Page> = sqlx::query_as(select)
         .bind(id)
         .fetch_optional(&shop.pool)
         .await?;
     Ok(shown(page.ok_or(Fault::NotFound)?))
-    // END SOLUTION
 }
 
 /// Replaces a page, if it is still the version that the client has seen.
@@ -37,11 +31,6 @@ async fn replace(
     headers: HeaderMap,
     Json(edit): Json<Edit>,
 ) -> Result<Response, Fault> {
-    // BEGIN PROMPT
-    // let _ = (shop, id, headers, edit.title, edit.text);
-    // todo!("who decides whether it is still the same version, and when?")
-    // END PROMPT
-    // BEGIN SOLUTION
     let condition = Condition::of(&headers)?;
     let mut transaction = shop.pool.begin().await?;
     let seen: Option<i64> =
@@ -69,9 +58,7 @@ async fn replace(
         text: edit.text,
         version,
     }))
-    // END SOLUTION
 }
-// BEGIN SOLUTION
 
 /// What `If-Match` asks for.
 struct Condition {
@@ -115,4 +102,3 @@ fn shown(page: Page) -> Response {
     let tag = format!("\"{}\"", page.version);
     ([(header::ETAG, tag)], Json(page)).into_response()
 }
-// END SOLUTION

@@ -16,18 +16,12 @@ struct Edit {
 
 /// A page, with an ETag that stands for exactly this version of it.
 async fn read(State(shop): State<Shop>, Path(id): Path<i64>) -> Result<Response, Fault> {
-    // BEGIN PROMPT
-    // let _ = (shop, id);
-    // todo!("what tells this version of the page from every other one?")
-    // END PROMPT
-    // BEGIN SOLUTION
     let select = "SELECT id, title, text, xmin::text::bigint AS version FROM pages WHERE id = $1";
     let page: Option<Page> = sqlx::query_as(select)
         .bind(id)
         .fetch_optional(&shop.pool)
         .await?;
     Ok(shown(page.ok_or(Fault::NotFound)?))
-    // END SOLUTION
 }
 
 /// Replaces a page, if it is still the version that the client has seen.
@@ -37,11 +31,6 @@ async fn replace(
     headers: HeaderMap,
     Json(edit): Json<Edit>,
 ) -> Result<Response, Fault> {
-    // BEGIN PROMPT
-    // let _ = (shop, id, headers, edit.title, edit.text);
-    // todo!("who decides whether it is still the same version, and when?")
-    // END PROMPT
-    // BEGIN SOLUTION
     let condition = Condition::of(&headers)?;
     let update = "UPDATE pages SET title = $2, text = $3
                   WHERE id = $1 AND ($4 OR xmin::text::bigint = ANY($5))
@@ -64,9 +53,7 @@ async fn replace(
     there.ok_or(Fault::NotFound)?;
     let why = "somebody else has changed it meanwhile";
     Err(Fault::Refused(StatusCode::PRECONDITION_FAILED, why))
-    // END SOLUTION
 }
-// BEGIN SOLUTION
 
 /// What `If-Match` asks for.
 struct Condition {
@@ -110,4 +97,3 @@ fn shown(page: Page) -> Response {
     let tag = format!("\"{}\"", page.version);
     ([(header::ETAG, tag)], Json(page)).into_response()
 }
-// END SOLUTION

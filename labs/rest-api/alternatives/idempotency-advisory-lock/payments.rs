@@ -21,12 +21,6 @@ async fn pay(
     headers: HeaderMap,
     Json(payment): Json<Payment>,
 ) -> Result<Response, Fault> {
-    // BEGIN PROMPT
-    // let charge = Charge { order: &payment.order, cents: payment.cents };
-    // let _ = (shop, caller, headers, charge);
-    // todo!("what has to be known before the money moves, and what if you die right then?")
-    // END PROMPT
-    // BEGIN SOLUTION
     let key = key_of(&headers)?;
     if payment.order.contains('\0') {
         // Nothing is charged that cannot be written down.
@@ -98,9 +92,7 @@ async fn pay(
         .await?;
     transaction.commit().await?;
     Ok(created(answer))
-    // END SOLUTION
 }
-// BEGIN SOLUTION
 
 fn key_of(headers: &HeaderMap) -> Result<&str, Fault> {
     let key = headers.get("idempotency-key");
@@ -121,4 +113,3 @@ fn created(answer: String) -> Response {
     let json = [(header::CONTENT_TYPE, "application/json")];
     (StatusCode::CREATED, json, answer).into_response()
 }
-// END SOLUTION

@@ -30,11 +30,6 @@ async fn list(
     State(shop): State<Shop>,
     Query(wishes): Query<Wishes>,
 ) -> Result<Json<Products>, Fault> {
-    // BEGIN PROMPT
-    // let _ = (&shop, &wishes.q, &wishes.sort, &wishes.limit, &wishes.cursor);
-    // todo!("which part of the statement may a client choose, and which are values?")
-    // END PROMPT
-    // BEGIN SOLUTION
     let sort = Sort::of(wishes.sort.as_deref())?;
     let limit = limit(wishes.limit.as_deref())?;
     let after = match wishes.cursor.as_deref() {
@@ -65,9 +60,7 @@ async fn list(
         place.write(sort)
     });
     Ok(Json(Products { items, next }))
-    // END SOLUTION
 }
-// BEGIN SOLUTION
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 enum Sort {
@@ -156,4 +149,3 @@ impl Place {
 fn refused(why: &'static str) -> Fault {
     Fault::Refused(StatusCode::BAD_REQUEST, why)
 }
-// END SOLUTION

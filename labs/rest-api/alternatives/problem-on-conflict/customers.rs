@@ -34,22 +34,16 @@ struct Address {
 #[derive(Debug)]
 enum Problem {
     NotFound,
-    // BEGIN SOLUTION
     NoJson,
     NotCalledJson,
     Invalid(Vec<Wrong>),
     NoNumber,
     EmailTaken,
     Ours,
-    // END SOLUTION
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        // BEGIN PROMPT
-        // todo!("which status, which title, and of which media type?")
-        // END PROMPT
-        // BEGIN SOLUTION
         let (status, title) = match &self {
             Self::NoJson => (StatusCode::BAD_REQUEST, "the body is not JSON"),
             Self::NotCalledJson => (
@@ -68,7 +62,6 @@ impl IntoResponse for Problem {
         }
         let media_type = (header::CONTENT_TYPE, "application/problem+json");
         (status, [media_type], body.to_string()).into_response()
-        // END SOLUTION
     }
 }
 
@@ -77,11 +70,6 @@ async fn create(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    // BEGIN PROMPT
-    // let _ = (shop, headers, body);
-    // todo!("what may come in, and which answer tells the client most?")
-    // END PROMPT
-    // BEGIN SOLUTION
     let media_type = headers.get(header::CONTENT_TYPE);
     let media_type = media_type.and_then(|value| value.to_str().ok());
     let media_type = media_type.unwrap_or_default().to_ascii_lowercase();
@@ -106,18 +94,12 @@ async fn create(
     let location = format!("/customers/{id}");
     let shown = ([(header::LOCATION, location)], Json(with_id(id, &customer)));
     Ok((StatusCode::CREATED, shown).into_response())
-    // END SOLUTION
 }
 
 async fn read(
     State(shop): State<Shop>,
     id: Result<Path<i64>, PathRejection>,
 ) -> Result<Response, Problem> {
-    // BEGIN PROMPT
-    // let _ = (shop, id);
-    // todo!("and here?")
-    // END PROMPT
-    // BEGIN SOLUTION
     let Path(id) = id.map_err(|_| Problem::NoNumber)?;
     let select = "SELECT name, email, birth_year, street, postcode, city
                   FROM customers WHERE id = $1";
@@ -137,9 +119,7 @@ async fn read(
         },
     };
     Ok(Json(with_id(id, &customer)).into_response())
-    // END SOLUTION
 }
-// BEGIN SOLUTION
 
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
@@ -213,4 +193,3 @@ fn with_id(id: i64, customer: &Customer) -> Value {
     shown["id"] = id.into();
     shown
 }
-// END SOLUTION

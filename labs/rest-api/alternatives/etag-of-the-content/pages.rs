@@ -1,0 +1,102 @@
+//! Exercise 4: optimistic concurrency.
+
+use crate::prelude::*;
+
+/// The routes of pages.
+pub fn routes() -> Router<Shop> {
+    Router::new().route("/pages/{id}", get(read).put(replace))
+}
+
+/// What an editor sends.
+#[derive(Debug, Deserialize)]
+struct Edit {
+    title: String,
+    text: String,
+}
+
+/// A page, with an ETag that stands for exactly this version of it.
+async fn read(State(shop): State<Shop>, Path(id): Path<i64>) -> Result<Response, Fault> {
+    let select = "SELECT id, title, text, version FROM pages WHERE id = $1";
+    let page: Option<Page> = sqlx::query_as(select)
+        .bind(id)
+        .fetch_optional(&shop.pool)
+        .await?;
+    Ok(shown(page.ok_or(Fault::NotFound)?))
+}
+
+/// Replaces a page, if it is still the version that the client has seen.
+async fn replace(
+    State(shop): State<Shop>,
+    Path(id): Path<i64>,
+    headers: HeaderMap,
+    Json(edit): Json<Edit>,
+) -> Result<Response, Fault> {
+    let condition = Condition::of(&headers)?;
+    let mut transaction = shop.pool.begin().await?;
+    let select = "SELECT id, title, text, version FROM pages WHERE id = $1 FOR UPDATE";
+    let seen: Option<Page> = sqlx::query_as(select)
+        .bind(id)
+        .fetch_optional(&mut *transaction)
+        .await?;
+    let seen = tag_of(&seen.ok_or(Fault::NotFound)?);
+    if !condition.any && !condition.tags.contains(&seen) {
+        let why = "somebody else has changed it meanwhile";
+        return Err(Fault::Refused(StatusCode::PRECONDITION_FAILED, why));
+    }
+    let update = "UPDATE pages SET title = $2, text = $3 WHERE id = $1
+                  RETURNING id, title, text, version";
+    let page: Page = sqlx::query_as(update)
+        .bind(id)
+        .bind(edit.title)
+        .bind(edit.text)
+        .fetch_one(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(shown(page))
+}
+
+/// What `If-Match` asks for.
+struct Condition {
+    any: bool,
+    tags: Vec<String>,
+}
+
+impl Condition {
+    fn of(headers: &HeaderMap) -> Result<Self, Fault> {
+        if !headers.contains_key(header::IF_MATCH) {
+            let why = "say which version you have seen: If-Match";
+            return Err(Fault::Refused(StatusCode::PRECONDITION_REQUIRED, why));
+        }
+        let mut condition = Self {
+            any: false,
+            tags: Vec::new(),
+        };
+        for line in headers.get_all(header::IF_MATCH) {
+            let line = line.to_str().unwrap_or_default();
+            condition.any |= line.trim() == "*";
+            // Between quotes stands a tag, outside them a comma or a `W/`. A weak tag is never
+            // the same as another (RFC 9110, 8.8.3.2).
+            let mut outside = "";
+            for (n, part) in line.split('"').enumerate() {
+                match n % 2 {
+                    0 => outside = part,
+                    _ if outside.trim_end().ends_with("W/") => {}
+                    _ => condition.tags.push(part.to_owned()),
+                }
+            }
+        }
+        Ok(condition)
+    }
+}
+
+/// What stands on the page decides, and nothing else: as JSON, where no text runs into another.
+fn tag_of(page: &Page) -> String {
+    let content = json!([page.title, page.text]).to_string();
+    let hash = Sha256::digest(content.as_bytes());
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn shown(page: Page) -> Response {
+    let tag = format!("\"{}\"", tag_of(&page));
+    ([(header::ETAG, tag)], Json(page)).into_response()
+}
