@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
+use labkit::patience::timeout;
 use labkit::wire::{Match, Message};
 
 use crate::inside::Inside;
@@ -11,6 +12,11 @@ use crate::instance::Instance;
 
 /// Between two looks at something that is bound to come.
 pub(crate) const MOMENT: Duration = Duration::from_millis(2);
+
+/// How long one request is held for another that neither ends nor waits in the database: it may
+/// be asking again and again until the first one is done. Decides how a check goes on, never its
+/// verdict.
+const ASKS_AGAIN: Duration = Duration::from_secs(2);
 
 /// A request that has not been answered yet, as far as we know.
 pub struct InFlight<'a, T> {
@@ -81,7 +87,8 @@ pub enum Interrupted<A, B> {
 
 impl Instance {
     /// Stands the `nth` statement of a request still, does `other` meanwhile, and lets it go
-    /// when that is done, or when it waits for what the held one has locked.
+    /// when that is done, or when it waits for what the held one has locked, in the database or
+    /// by asking again and again.
     pub async fn interrupted<A, B>(
         &self,
         inside: &Inside,
@@ -96,7 +103,7 @@ impl Instance {
         };
         let at = words(&message);
         let mut other = InFlight::of(other);
-        other.until(inside.somebody_waits()).await;
+        let _ = timeout(ASKS_AGAIN, other.until(inside.somebody_waits())).await;
         hold.release();
         let (held, other) = tokio::join!(request.answer(), other.answer());
         Interrupted::Both { held, other, at }

@@ -5,13 +5,17 @@
 
 mod by_hand;
 mod call;
+pub mod customers;
 mod document;
 mod images;
 mod in_flight;
 mod inside;
 mod instance;
+pub mod orders;
+pub mod payments;
 mod people;
 mod problem;
+pub mod products;
 mod provider;
 mod raw;
 mod rush;

@@ -1,28 +1,19 @@
 //! Exercise 6: two users, and each id in each place.
 
 use labkit::finding::fail;
-use rest_api_checks::{Api, Call, Person, Probe, Reply, expect_agreement};
-use serde_json::{Value, json};
-
-/// What one of two users has.
-struct Owner {
-    person: Person,
-    /// Two orders, the second one with a second line.
-    orders: [i64; 2],
-    lines: [i64; 3],
-}
+use rest_api_checks::orders::{
+    ROUTES, UNKNOWN, expect_401_for_nobody, expect_as_if_unknown, expect_as_silent,
+    expect_unchanged, ids, path, promote, two,
+};
+use rest_api_checks::{Api, Call, Probe, expect_agreement};
+use serde_json::json;
 
 /// An id is a number, and the next one is somebody else's. Being logged in is not being the
 /// owner.
 #[labkit::test]
 async fn nobody_reads_what_is_anothers(mut api: Api) {
     let (ann, ben) = two(&mut api).await;
-    let promote = format!(
-        "UPDATE users SET role = 'admin' WHERE id = {}",
-        ben.person.id
-    );
-    api.inside.run(&promote).await;
-    let unknown = 9_999_999;
+    promote(&api, &ben).await;
     for (me, other) in [(&ann, &ben), (&ben, &ann)] {
         let list = api
             .app
@@ -46,11 +37,11 @@ async fn nobody_reads_what_is_anothers(mut api: Api) {
         let foreign = [
             (
                 format!("/orders/{}", other.orders[0]),
-                format!("/orders/{unknown}"),
+                format!("/orders/{UNKNOWN}"),
             ),
             (
                 path(other.orders[0], other.lines[0]),
-                path(unknown, unknown),
+                path(UNKNOWN, UNKNOWN),
             ),
         ];
         for (foreign, nowhere) in foreign {
@@ -69,7 +60,7 @@ async fn nobody_reads_what_is_anothers(mut api: Api) {
 #[labkit::test]
 async fn nobody_changes_what_is_anothers(mut api: Api) {
     let (ann, ben) = two(&mut api).await;
-    let unknown = 9_999_999;
+    promote(&api, &ben).await;
     let token = &ben.person.token;
     let note = json!({ "note": "Ben was here" });
     let quantity = json!({ "quantity": 99 });
@@ -78,15 +69,15 @@ async fn nobody_changes_what_is_anothers(mut api: Api) {
     let calls = [
         (
             Call::patch(format!("/orders/{order}")).json(&note),
-            Call::patch(format!("/orders/{unknown}")).json(&note),
+            Call::patch(format!("/orders/{UNKNOWN}")).json(&note),
         ),
         (
             Call::delete(format!("/orders/{order}")),
-            Call::delete(format!("/orders/{unknown}")),
+            Call::delete(format!("/orders/{UNKNOWN}")),
         ),
         (
             Call::patch(path(order, line)).json(&quantity),
-            Call::patch(path(unknown, unknown)).json(&quantity),
+            Call::patch(path(UNKNOWN, UNKNOWN)).json(&quantity),
         ),
     ];
     for (foreign, nowhere) in calls {
@@ -126,26 +117,36 @@ async fn a_line_is_reached_through_its_own_order_only(mut api: Api) {
     let (ann, ben) = two(&mut api).await;
     let token = &ben.person.token;
     let before = api.inside.snapshot().await;
-    let unknown = Call::get(path(9_999_999, 9_999_999)).by(token);
-    let unknown = api.app.send(unknown).await;
-    let unknown = unknown.expect(404, "there is no such order");
+    // And the same with a number in the place of the wrong one that nothing has.
     let pairs = [
-        ("Ann's line in Ben's order", ben.orders[0], ann.lines[0]),
-        ("Ben's line in Ann's order", ann.orders[0], ben.lines[0]),
+        (
+            "Ann's line in Ben's order",
+            path(ben.orders[0], ann.lines[0]),
+            path(ben.orders[0], UNKNOWN),
+        ),
+        (
+            "Ben's line in Ann's order",
+            path(ann.orders[0], ben.lines[0]),
+            path(UNKNOWN, ben.lines[0]),
+        ),
         (
             "Ben's line in Ben's other order",
-            ben.orders[1],
-            ben.lines[0],
+            path(ben.orders[1], ben.lines[0]),
+            path(ben.orders[1], UNKNOWN),
         ),
     ];
-    for (what, order, line) in pairs {
-        for call in [
-            Call::get(path(order, line)),
-            Call::patch(path(order, line)).json(&json!({ "quantity": 99 })),
-        ] {
-            let reply = api.app.send(call.by(token)).await;
+    for (what, path, nowhere) in &pairs {
+        for method in ["GET", "PATCH"] {
+            let call = |path: &str| {
+                let call = Call::new(method, path).by(token);
+                match method {
+                    "GET" => call,
+                    _ => call.json(&json!({ "quantity": 99 })),
+                }
+            };
+            let reply = api.app.send(call(path)).await;
             let reply = reply.expect(404, &format!("there is no such thing as {what}"));
-            expect_as_silent(&reply, &unknown);
+            expect_as_silent(&api, &reply, call(nowhere)).await;
             expect_unchanged(&api, &before).await;
         }
     }
@@ -155,6 +156,7 @@ async fn a_line_is_reached_through_its_own_order_only(mut api: Api) {
 #[labkit::test]
 async fn each_id_in_a_body_is_looked_at(mut api: Api) {
     let (ann, ben) = two(&mut api).await;
+    promote(&api, &ben).await;
     let token = &ben.person.token;
     let empty = format!(
         "INSERT INTO orders (user_id, note) VALUES ({}, 'empty')",
@@ -183,39 +185,48 @@ async fn each_id_in_a_body_is_looked_at(mut api: Api) {
     let late = api.inside.number(&late).await;
     let before = api.inside.snapshot().await;
     let (own, other) = (ben.orders, ann.orders);
-    let unknown = 9_999_999;
-    let nowhere = Call::post("/orders/cancel").json(&json!({ "ids": [unknown] }));
-    let nowhere = api.app.send(nowhere.by(token)).await;
-    let nowhere = nowhere.expect(404, "there is no such order");
+    // In the place of each of Ann's a number that no order has.
+    let nobodys = |id: i64| match [other[0], other[1], late].contains(&id) {
+        true => UNKNOWN + id,
+        false => id,
+    };
     let lists = [
         [&many[..], &[late][..]].concat(),
         [&[late][..], &many[..]].concat(),
         vec![other[0]],
         vec![own[0], other[0]],
         vec![other[1], own[0], own[1]],
-        vec![own[0], unknown],
+        vec![own[0], UNKNOWN],
         vec![own[0], own[0], other[0]],
         vec![own[0], other[0], own[1], other[1]],
     ];
     for list in lists {
-        let call = Call::post("/orders/cancel").json(&json!({ "ids": list }));
-        let reply = api.app.send(call.by(token)).await;
+        let cancel = |ids: Vec<i64>| {
+            let call = Call::post("/orders/cancel").json(&json!({ "ids": ids }));
+            call.by(token)
+        };
+        let nowhere = cancel(list.iter().copied().map(nobodys).collect());
+        let reply = api.app.send(cancel(list)).await;
         let reply = reply.expect(404, "one of them is not the caller's: none is cancelled");
-        expect_as_silent(&reply, &nowhere);
+        expect_as_silent(&api, &reply, nowhere).await;
         expect_unchanged(&api, &before).await;
     }
     for (from, into) in [
         (other[0], own[0]),
         (own[0], other[0]),
         (other[0], other[1]),
-        (own[0], unknown),
-        (unknown, own[0]),
+        (own[0], UNKNOWN),
+        (UNKNOWN, own[0]),
         (empty[0], other[0]),
         (other[0], empty[0]),
     ] {
-        let call = Call::post("/orders/merge").json(&json!({ "from": from, "into": into }));
-        let reply = api.app.send(call.by(token)).await;
-        let _ = reply.expect(404, "one of the two is not the caller's");
+        let merge = |from: i64, into: i64| {
+            let call = Call::post("/orders/merge").json(&json!({ "from": from, "into": into }));
+            call.by(token)
+        };
+        let reply = api.app.send(merge(from, into)).await;
+        let reply = reply.expect(404, "one of the two is not the caller's");
+        expect_as_silent(&api, &reply, merge(nobodys(from), nobodys(into))).await;
         expect_unchanged(&api, &before).await;
     }
     let merge = Call::post("/orders/merge").json(&json!({ "from": own[0], "into": own[1] }));
@@ -396,131 +407,4 @@ async fn the_document_and_the_service_agree(mut api: Api) {
     }
     let routes: Vec<&str> = ROUTES.iter().map(|(_, route, _)| *route).collect();
     expect_agreement(&api.app, &routes, probes).await;
-}
-
-/// Every route, with the ids of an order and of a line.
-const ROUTES: [(&str, &str, &str); 10] = [
-    ("GET", "/me", "/me"),
-    ("PATCH", "/me", "/me"),
-    ("GET", "/orders", "/orders"),
-    ("POST", "/orders/cancel", "/orders/cancel"),
-    ("POST", "/orders/merge", "/orders/merge"),
-    ("GET", "/orders/{id}", "/orders/{o}"),
-    ("PATCH", "/orders/{id}", "/orders/{o}"),
-    ("DELETE", "/orders/{id}", "/orders/{o}"),
-    ("GET", "/orders/{id}/lines/{line}", "/orders/{o}/lines/{l}"),
-    (
-        "PATCH",
-        "/orders/{id}/lines/{line}",
-        "/orders/{o}/lines/{l}",
-    ),
-];
-
-/// Two users who have the same, but for its ids.
-async fn two(api: &mut Api) -> (Owner, Owner) {
-    (owner(api, "Ann").await, owner(api, "Ben").await)
-}
-
-async fn owner(api: &mut Api, name: &str) -> Owner {
-    let person = api.person(name).await;
-    let mut orders = [0; 2];
-    let mut lines = Vec::new();
-    for (n, order) in orders.iter_mut().enumerate() {
-        let sql = format!(
-            "WITH o AS (INSERT INTO orders (user_id, note) VALUES ({}, 'leave it at the door')
-                 RETURNING id) SELECT id FROM o",
-            person.id
-        );
-        *order = api.inside.number(&sql).await;
-        for _ in 0..=n {
-            let sql = format!(
-                "WITH l AS (INSERT INTO order_lines (order_id, product, quantity)
-                     VALUES ({order}, 'lamp', 1) RETURNING id) SELECT id FROM l"
-            );
-            lines.push(api.inside.number(&sql).await);
-        }
-    }
-    let lines = [lines[0], lines[1], lines[2]];
-    Owner {
-        person,
-        orders,
-        lines,
-    }
-}
-
-fn path(order: i64, line: i64) -> String {
-    format!("/orders/{order}/lines/{line}")
-}
-
-fn ids(orders: &Value) -> Vec<i64> {
-    let orders = orders.as_array().into_iter().flatten();
-    orders.filter_map(|order| order["id"].as_i64()).collect()
-}
-
-/// A 404 that is not like every other 404 says that there is something.
-async fn expect_as_if_unknown(api: &Api, foreign: Call, nowhere: Call) {
-    let line = foreign.line();
-    let reply = api.app.send(foreign).await;
-    if (200..300).contains(&reply.status) {
-        reply.refuse(
-            "somebody else's",
-            format!("{line} was answered {reply}, to somebody whose order that is not"),
-            "404: for this caller there is no such order (OWASP API1:2023)",
-        );
-    }
-    let reply = reply.expect(404, "for this caller there is no such order");
-    let unknown: Reply = api.app.send(nowhere).await;
-    let unknown = unknown.expect(404, "there is no such order");
-    expect_as_silent(&reply, &unknown);
-}
-
-/// Fails the check if the answers differ.
-fn expect_as_silent(reply: &Reply, unknown: &Reply) {
-    if reply.body != unknown.body {
-        reply.refuse(
-            "it tells",
-            format!(
-                "`{}` for what is another's, `{}` for what is not there",
-                reply.body, unknown.body
-            ),
-            "one answer for both: nobody learns which numbers are taken",
-        );
-    }
-}
-
-async fn expect_unchanged(api: &Api, before: &rest_api_checks::Snapshot) {
-    if let Some(rows) = before.changed_to(&api.inside.snapshot().await) {
-        fail(
-            "",
-            format!("it was refused, and {rows} changed"),
-            "no row touched",
-        );
-    }
-}
-
-/// Every route asks who is there.
-async fn expect_401_for_nobody(api: &Api, ann: &Owner, methods: &[&str]) {
-    for (method, _, path) in ROUTES {
-        if !methods.contains(&method) {
-            continue;
-        }
-        let path = path.replace("{o}", &ann.orders[0].to_string());
-        let path = path.replace("{l}", &ann.lines[0].to_string());
-        let body = json!({
-            "note": "", "quantity": 1, "name": "", "ids": ann.orders,
-            "from": ann.orders[0], "into": ann.orders[1],
-        });
-        for token in [None, Some("wrong"), Some("")] {
-            let call = Call::new(method, &path).json(&body);
-            let call = match token {
-                Some(token) => call.by(token),
-                None => call,
-            };
-            let _ = api
-                .app
-                .send(call)
-                .await
-                .expect(401, "nobody knows this caller");
-        }
-    }
 }

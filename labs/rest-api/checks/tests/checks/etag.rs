@@ -172,8 +172,10 @@ async fn of_two_edits_of_one_version_one_wins(api: Api) {
     for nth in 1..=MOST_STATEMENTS {
         api.begin_round(rounds);
         let current = seen(&api.app, path).await;
-        let one = edit(&api.app, path, &current, "of the first editor");
-        let two = edit(&other, path, &current, "of the second editor");
+        // In each round another text: an ETag may come of what stands there.
+        let titles = ["first", "second"].map(|editor| format!("of the {editor} editor, {nth}"));
+        let one = edit(&api.app, path, &current, &titles[0]);
+        let two = edit(&other, path, &current, &titles[1]);
         match api.app.interrupted(&api.inside, nth, one, two).await {
             Interrupted::Over(reply) => {
                 let _ = reply.expect(200, "nobody else has changed the page");
@@ -216,8 +218,10 @@ async fn the_etag_of_an_answer_is_of_what_was_written(api: Api) {
     for nth in 1..=MOST_STATEMENTS {
         api.begin_round(rounds);
         let current = seen(&api.app, path).await;
-        let one = edit(&api.app, path, &current, "of the first editor");
-        let two = edit(&other, path, "*", "of somebody in a hurry");
+        let written = format!("of the first editor, {nth}");
+        let hurried = format!("of somebody in a hurry, {nth}");
+        let one = edit(&api.app, path, &current, &written);
+        let two = edit(&other, path, "*", &hurried);
         let (held, at) = match api.app.interrupted(&api.inside, nth, one, two).await {
             Interrupted::Over(_) => return,
             Interrupted::Both { held, other, at } => {
@@ -229,11 +233,11 @@ async fn the_etag_of_an_answer_is_of_what_was_written(api: Api) {
             continue;
         }
         let shown: Value = api.app.send(Call::get(path)).await.json();
-        if shown["title"] == "of the first editor" {
+        if shown["title"] == written {
             continue;
         }
         let now = seen(&api.app, path).await;
-        if tag(&held) == now || held.json()["title"] != "of the first editor" {
+        if tag(&held) == now || held.json()["title"] != written {
             held.refuse(
                 "not its own",
                 format!(

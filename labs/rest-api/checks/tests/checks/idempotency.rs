@@ -1,35 +1,21 @@
 //! Exercise 5: who hears nothing sends again, and pays once.
 
-use std::time::Duration;
-
 use futures_util::future::join_all;
 use labkit::finding::fail;
-use labkit::patience::timeout;
-use labkit::upstream::Gate;
 use labkit::wire::Match;
-use rand::RngExt as _;
-use rest_api_checks::{
-    Api, CHARGES, Call, InFlight, Instance, Person, Probe, Reply, expect_agreement,
+use rest_api_checks::payments::{
+    PAYMENTS, Wish, at_work, expect_once, expect_the_same, paid, rows_of, until_charging,
+    until_paid, wish, wish_of,
 };
+use rest_api_checks::{Api, CHARGES, Call, InFlight, Probe, expect_agreement};
 use serde_json::{Value, json};
 
-const PAYMENTS: &str = "/payments";
 /// How many signs a key may have; stated in the brief.
 const LONGEST_KEY: usize = 200;
 /// How many send the same payment at once; stated in the brief.
 const RETRIES: usize = 20;
 /// More statements than a payment has.
 const MOST_STATEMENTS: usize = 14;
-/// How long somebody tries again whom the answer did not reach; stated in the brief.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// One payment of one person.
-struct Wish {
-    key: String,
-    order: String,
-    cents: i64,
-    token: String,
-}
 
 /// A payment is charged, written down and answered; a payment that is sent again is answered
 /// as the first time, and nothing else happens.
@@ -179,9 +165,13 @@ async fn a_key_is_good_for_its_owner_only(mut api: Api) {
         let reply = api.app.send(second.call()).await;
         let told = paid(&api, reply.clone(), &second);
         if told["id"] == receipt["id"] || told["charge"] == receipt["charge"] {
+            let sent = match owner.id == cem.id {
+                true => "Cem sent a key that reads, behind his number, as Ann's behind hers",
+                false => "Ben sent Ann's key",
+            };
             reply.refuse(
                 "somebody else's",
-                format!("Ann's key was sent by somebody else, who received Ann's receipt: {told}"),
+                format!("{sent}, and received Ann's receipt: {told}"),
                 "a payment and a charge of his own",
             );
         }
@@ -302,6 +292,21 @@ async fn a_failure_of_the_provider_is_not_kept(mut api: Api) {
     expect_once(&api, &wish, &did).await;
 }
 
+/// The provider has charged, and its answer is lost on the way: nobody knows, and whoever tries
+/// again is charged once all the same.
+#[labkit::test]
+async fn a_lost_reply_of_the_provider_charges_once(mut api: Api) {
+    let ann = api.person("Ann").await;
+    let wish = wish(&mut api, &ann);
+    api.app.provider.drop_reply(Match::request("POST", CHARGES));
+    let reply = api.app.send(wish.call()).await;
+    // A client library may have tried again by itself.
+    let _ = reply.expect_one_of(&[201, 502], "the provider's answer was lost");
+    let did = format!("POST {PAYMENTS}, lost the provider's answer to its charge, and tried again");
+    until_paid(&api, &api.app, &wish, &did).await;
+    expect_once(&api, &wish, &did).await;
+}
+
 /// A card that was charged for what is written down nowhere is found by its owner, on the next
 /// statement of the bank. What can be refused is refused before the money moves.
 #[labkit::test]
@@ -338,16 +343,21 @@ async fn a_crash_at_any_message_charges_once(mut api: Api) {
         let mut request = InFlight::of(async { dying.try_send(&wish.call()).await });
         let at = if nth == 0 {
             let gate = api.provider.door.gate_reply("POST", CHARGES);
-            if request.until(gate.parked(1)).await != Some(Ok(())) {
-                never_charged();
-            }
+            until_charging(&mut request, &gate).await;
             dying.app.kill().await;
             gate.open();
             "after the charge, before its answer was there,".to_owned()
         } else {
             let hold = dying.db.hold(Match::any().nth(nth));
-            let Some(Ok(message)) = request.until(hold.reached()).await else {
-                return;
+            let message = match request.until(hold.reached()).await {
+                Some(Ok(message)) => message,
+                // It was answered, and had fewer messages than that.
+                None => return,
+                Some(Err(waiting)) => fail(
+                    format!("POST {PAYMENTS}"),
+                    format!("no answer, and no message {nth} to the database: {waiting}"),
+                    "an answer",
+                ),
             };
             dying.app.kill().await;
             hold.release();
@@ -411,139 +421,4 @@ async fn the_document_and_the_service_agree(mut api: Api) {
         ),
     ];
     expect_agreement(&api.app, &[PAYMENTS], probes).await;
-}
-
-impl Wish {
-    fn body(&self) -> Value {
-        json!({ "order": self.order, "cents": self.cents })
-    }
-
-    fn call(&self) -> Call {
-        self.with(&self.body())
-    }
-
-    fn with(&self, body: &Value) -> Call {
-        let call = Call::post(PAYMENTS).header("idempotency-key", self.key.clone());
-        call.by(&self.token).json(body)
-    }
-}
-
-/// A payment that nobody else makes.
-fn wish(api: &mut Api, person: &Person) -> Wish {
-    let order = format!("order {}", api.rng.random_range(0..1_000_000_000_u64));
-    let cents = api.rng.random_range(100..100_000);
-    wish_of(api, person, &order, cents)
-}
-
-fn wish_of(api: &mut Api, person: &Person, order: &str, cents: i64) -> Wish {
-    Wish {
-        key: format!("{:016x}", api.rng.random::<u64>()),
-        order: order.to_owned(),
-        cents,
-        token: person.token.clone(),
-    }
-}
-
-/// Fails the check unless an answer is the receipt of a payment.
-fn paid(api: &Api, reply: Reply, wish: &Wish) -> Value {
-    let reply = reply.expect(201, "the payment was made");
-    let told = reply.json();
-    let charge = told["charge"]
-        .as_str()
-        .and_then(|it| api.provider.charge(it));
-    let charged = charge.is_some_and(|it| it.order == wish.order && it.cents == wish.cents);
-    if told["order"] != wish.order || told["cents"] != wish.cents || !charged {
-        reply.refuse(
-            "another payment",
-            format!("the receipt {told}"),
-            format!("that of {}, with its charge", wish.body()),
-        );
-    }
-    told
-}
-
-fn expect_the_same(first: &Value, again: Reply) {
-    let again = again.expect(201, "it is answered as the first time");
-    if again.json() != *first {
-        again.refuse(
-            "another answer",
-            format!("{} the first time, then {}", first, again.body),
-            "one answer: it is one payment",
-        );
-    }
-}
-
-async fn rows_of(api: &Api, wish: &Wish) -> i64 {
-    let count = "SELECT count(*) FROM payments WHERE order_name =";
-    api.inside
-        .number(&format!("{count} '{}'", wish.order))
-        .await
-}
-
-/// One charge and one row.
-async fn expect_once(api: &Api, wish: &Wish, did: &str) {
-    let charges = api.provider.charges_for(&wish.order);
-    if charges != 1 {
-        fail(did, format!("{charges} charges"), "one charge");
-    }
-    let rows = rows_of(api, wish).await;
-    if rows != 1 {
-        fail(
-            did,
-            format!("{rows} payments are written down, and one was charged"),
-            "one",
-        );
-    }
-}
-
-/// Tries again as a client does whom no answer has reached: until it is paid.
-async fn until_paid(api: &Api, app: &Instance, wish: &Wish, did: &str) {
-    let mut last = None;
-    let tries = async {
-        loop {
-            let reply = app.send(wish.call()).await;
-            if reply.status == 201 {
-                return reply;
-            }
-            last = Some(reply.to_string());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    match timeout(PATIENCE, tries).await {
-        Ok(reply) => {
-            paid(api, reply, wish);
-        }
-        Err(_) => fail(
-            did,
-            match last {
-                Some(answer) => format!("ten seconds of tries later the answer is {answer}"),
-                None => "ten seconds later there is no answer".to_owned(),
-            },
-            "201: what was begun by somebody who is gone can be finished",
-        ),
-    }
-}
-
-/// A second instance that has paid once: it need not open its first connection in the middle
-/// of what it is watched at.
-async fn at_work(api: &mut Api, ann: &Person) -> Instance {
-    let other = api.second_app().await;
-    let first = wish(api, ann);
-    paid(api, other.send(first.call()).await, &first);
-    other
-}
-
-/// Waits until a charge is parked at the gate.
-async fn until_charging<T>(request: &mut InFlight<'_, T>, gate: &Gate) {
-    if request.until(gate.parked(1)).await != Some(Ok(())) {
-        never_charged();
-    }
-}
-
-fn never_charged() -> ! {
-    fail(
-        "",
-        "nothing has arrived at the provider",
-        "a charge: a payment has to be paid",
-    )
 }

@@ -1,18 +1,21 @@
 //! Exercise 3: what a client writes is a value.
 
-use std::collections::BTreeSet;
-
 use labkit::finding::fail;
-use labkit::wire::{ReplyKind, SqlReply};
 use rand::RngExt as _;
-use rest_api_checks::{Api, Call, Instance, Probe, Reply, expect_agreement};
+use rest_api_checks::products::{
+    PRODUCTS, encoded, expect_no_part_of_a_statement, ids, in_order, items, next, page_of,
+    rows_read, texts, word,
+};
+use rest_api_checks::{Api, Call, Probe, expect_agreement};
 use serde_json::Value;
 
-const PRODUCTS: &str = "/products";
 const SORTS: [&str; 3] = ["name", "price", "-price"];
 /// The most that one page may show, and what it shows when nobody says; both in the brief.
 const MOST: usize = 100;
 const USUAL: usize = 20;
+
+/// More pages than a walk has.
+const PAGES: usize = 60;
 
 /// What has been tried on every search field of the world, and products that are called so.
 const PAYLOADS: [&str; 20] = [
@@ -57,7 +60,7 @@ async fn a_walk_shows_each_product_once_and_in_order(mut api: Api) {
         let there = ids(&api, &word).await;
         let mut seen: Vec<(i64, Value)> = Vec::new();
         let mut cursor: Option<String> = None;
-        for page in 0..60 {
+        for page in 0..PAGES {
             let mut path = format!("{PRODUCTS}?q={word}&sort={sort}&limit=7");
             if let Some(cursor) = &cursor {
                 path += &format!("&cursor={}", encoded(cursor));
@@ -107,6 +110,13 @@ async fn a_walk_shows_each_product_once_and_in_order(mut api: Api) {
                      ('{word}', 0), ('{word} 1', 100), ('{word} 2', 200), ('{word} 9', 999)"
                 ))
                 .await;
+        }
+        if cursor.is_some() {
+            fail(
+                format!("walked {PRODUCTS}?q={word}&sort={sort}&limit=7 from page to page"),
+                format!("there is a `next` after {PAGES} pages, and fewer are needed"),
+                "no `next` behind the last page: whoever follows it comes to an end",
+            );
         }
         let missed = there
             .iter()
@@ -458,94 +468,4 @@ async fn the_document_and_the_service_agree(api: Api) {
         Probe::of(PRODUCTS, 422, Call::get("/products?q=%00")),
     ];
     expect_agreement(&api.app, &[PRODUCTS], probes).await;
-}
-
-/// A word that no other product has.
-fn word(api: &mut Api) -> String {
-    format!("w{}x", api.rng.random_range(100_000..1_000_000))
-}
-
-async fn ids(api: &Api, word: &str) -> Vec<i64> {
-    let rows: Vec<(i64,)> = api
-        .inside
-        .rows(&format!(
-            "SELECT id FROM products WHERE name LIKE '{word}%'"
-        ))
-        .await;
-    rows.into_iter().map(|row| row.0).collect()
-}
-
-async fn page_of(app: &Instance, path: &str) -> Reply {
-    let reply = app.send(Call::get(path)).await;
-    reply.expect(200, "there are products, and all parameters are right")
-}
-
-fn items(reply: &Reply) -> Vec<Value> {
-    match reply.json()["items"].as_array() {
-        Some(items) => items.clone(),
-        None => reply.refuse("", "no `items`", "{\"items\": [ … ], \"next\": … }"),
-    }
-}
-
-fn next(reply: &Reply) -> Option<String> {
-    reply.json()["next"].as_str().map(str::to_owned)
-}
-
-fn in_order(sort: &str, before: &Value, after: &Value) -> bool {
-    let cents = |item: &Value| item["cents"].as_i64();
-    match sort {
-        "name" => before["name"].as_str() <= after["name"].as_str(),
-        "price" => cents(before) <= cents(after),
-        _ => cents(before) >= cents(after),
-    }
-}
-
-/// All texts of statements that the service has sent so far.
-fn texts(app: &Instance) -> BTreeSet<String> {
-    let messages = app.db.messages();
-    let texts = messages.iter().filter_map(|message| message.sql());
-    texts.map(str::to_owned).collect()
-}
-
-/// Fails the check if something that a client wrote stands in a statement.
-fn expect_no_part_of_a_statement(app: &Instance, reply: &Reply, written: &str) {
-    // Quotes may have been doubled, or taken away, on the way there.
-    let bare = |text: &str| text.replace(['\'', '\\', '"', ' '], "").to_lowercase();
-    let written = bare(written);
-    let messages = app.db.messages();
-    let mut texts = messages.iter().filter_map(|message| message.sql());
-    if written.len() > 3
-        && let Some(text) = texts.find(|text| bare(text).contains(&written))
-    {
-        let text: String = text.chars().take(300).collect();
-        reply.refuse(
-            "it became a statement",
-            format!("what the client wrote stands in a statement: {text}"),
-            "statements of your own words; what a client writes travels as a parameter",
-        );
-    }
-}
-
-/// The most rows that one statement has brought.
-fn rows_read(app: &Instance) -> u64 {
-    let messages = app.db.messages();
-    let rows = messages.iter().filter_map(|message| match &message.reply {
-        Some(reply) => match &reply.kind {
-            ReplyKind::Postgres(SqlReply::Done { rows, .. }) => Some(*rows),
-            _ => None,
-        },
-        None => None,
-    });
-    rows.max().unwrap_or_default()
-}
-
-/// As a query wants what may be any text.
-fn encoded(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut url, byte| {
-        match byte.is_ascii_alphanumeric() {
-            true => url.push(char::from(byte)),
-            false => url += &format!("%{byte:02X}"),
-        }
-        url
-    })
 }

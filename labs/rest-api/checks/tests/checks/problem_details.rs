@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use labkit::finding::fail;
 use labkit::wire::{Match, ReplyKind, SqlReply};
 use rand::RngExt as _;
-use rand::rngs::StdRng;
+use rest_api_checks::customers::{customer, in_words, short, spoil};
 use rest_api_checks::{
     Api, Call, Interrupted, Probe, Reply, expect_agreement, expect_problem, pointers,
 };
@@ -22,7 +22,7 @@ const FIELDS: [&str; 6] = [
     "/address/city",
 ];
 /// How many bad bodies are sent; stated in the brief.
-const BAD_BODIES: usize = 40;
+const BAD_BODIES: usize = 50;
 /// More statements than a sign-up has.
 const MOST_STATEMENTS: usize = 12;
 
@@ -380,116 +380,4 @@ fn expect_silence(api: &Api, reply: Reply, statuses: &[u16], marker: &str) {
     }
     let status = reply.status;
     expect_problem(reply, status, "the database failed");
-}
-
-/// A customer that holds to every rule.
-fn customer(rng: &mut StdRng) -> Value {
-    const NAMES: [&str; 4] = ["Ann O'Neill", "Łukasz Żak", "李 小龍", "X"];
-    let number: u64 = rng.random_range(0..1_000_000_000_000);
-    json!({
-        "name": NAMES[rng.random_range(0..NAMES.len())],
-        "email": format!("c{number}+news@example.org"),
-        "birth_year": rng.random_range(1900..=2026),
-        "address": {
-            "street": format!("Lange Straße {}", rng.random_range(1..200)),
-            "postcode": format!("{:05}", rng.random_range(0..100_000)),
-            "city": "Köln",
-        },
-    })
-}
-
-/// A body with its long texts cut, and with what nobody sees spelled out.
-fn in_words(body: &Value) -> String {
-    let Some(fields) = body.as_object() else {
-        return short(body);
-    };
-    let fields = fields.iter().map(|(name, value)| match value.is_object() {
-        true => format!("{name} {{{}}}", in_words(value)),
-        false => format!("{name} {}", short(value)),
-    });
-    fields.collect::<Vec<_>>().join(", ")
-}
-
-/// A value that fits a line.
-fn short(value: &Value) -> String {
-    const MOST: usize = 30;
-    let Some(text) = value.as_str() else {
-        return value.to_string();
-    };
-    match text.chars().count() {
-        ..=MOST => format!("{text:?}"),
-        letters => {
-            let begin: String = text.chars().take(MOST / 2).collect();
-            format!("{begin:?}… ({letters} characters, {} bytes)", text.len())
-        }
-    }
-}
-
-/// Makes one to three fields wrong and says which. Each way comes first in one of the rounds.
-fn spoil(body: &mut Value, round: usize, rng: &mut StdRng) -> Vec<String> {
-    let long = |n: usize| json!("ü".repeat(n));
-    let ways: Vec<(&str, Value)> = vec![
-        ("/name", json!("")),
-        ("/name", json!("  \u{2003} ")),
-        ("/name", long(81)),
-        ("/name", json!(7)),
-        ("/name", json!("Ann\u{0}Other")),
-        ("/name", json!("Ann\u{7f}")),
-        ("/name", json!("Ann\u{9b}")),
-        ("/name", Value::Null),
-        ("/email", json!("ann.example.org")),
-        ("/email", json!("@example.org")),
-        ("/email", json!("ann@")),
-        ("/email", json!("ann@home@example.org")),
-        ("/email", json!("ann other@example.org")),
-        ("/email", json!("ann\u{2003}other@example.org")),
-        ("/email", json!("ann\u{7}@example.org")),
-        ("/email", json!(format!("a@{}", "b".repeat(253)))),
-        ("/email", json!(["ann@example.org"])),
-        ("/birth_year", json!(1899)),
-        ("/birth_year", json!(2027)),
-        ("/birth_year", json!("1990")),
-        ("/birth_year", json!(1990.5)),
-        ("/birth_year", json!(1e30)),
-        ("/birth_year", json!(-1990)),
-        ("/address/street", long(121)),
-        ("/address/street", json!(" ")),
-        ("/address/street", json!("\u{3000}")),
-        ("/address/street", json!("Lange\u{85}Straße 7")),
-        ("/address/street", json!(true)),
-        ("/address/postcode", json!("1234")),
-        ("/address/postcode", json!("123456")),
-        ("/address/postcode", json!("１２３４５")),
-        ("/address/postcode", json!("12 45")),
-        ("/address/postcode", json!(12345)),
-        ("/address/city", json!("")),
-        ("/address/city", json!("\u{a0}\u{2003}")),
-        ("/address/city", long(81)),
-        ("/address/city", json!("Köln\u{7}")),
-        ("/address", json!("Köln")),
-    ];
-    let mut wrong: Vec<String> = Vec::new();
-    let mut chosen = vec![round % ways.len()];
-    for _ in 0..rng.random_range(0..3) {
-        chosen.push(rng.random_range(0..ways.len() - 1));
-    }
-    for way in chosen {
-        let (pointer, value) = &ways[way];
-        // One that lies in another, or is wrong already, stays as it is.
-        if wrong.iter().any(|it| pointer.starts_with(it.as_str())) {
-            continue;
-        }
-        if let Some(field) = body.pointer_mut(pointer) {
-            *field = value.clone();
-            wrong.push((*pointer).to_owned());
-        }
-    }
-    // Half of the time a field that is not there at all is wrong, too.
-    if rng.random_range(0..2) == 0 && !wrong.iter().any(|it| it == "/email") {
-        if let Some(fields) = body.as_object_mut() {
-            fields.remove("email");
-        }
-        wrong.push("/email".to_owned());
-    }
-    wrong
 }
