@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use labkit::finding::fail;
+use labkit::finding::{self, fail};
 use labkit::patience::timeout;
 use labkit::sql::{Statement, folded, statements, verb};
 use tokio::time::sleep;
@@ -72,6 +72,10 @@ impl Database {
             }
             sleep(PAUSE).await;
         }
+        finding::unavailable(
+            "an index that the file has built cannot be used yet: somebody has had a transaction \
+             open on this Postgres for ten seconds, or for longer",
+        )
     }
 
     /// Does the same again until it had its effect. While somebody logs in anywhere on the

@@ -20,8 +20,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// What Postgres answers to who has waited long enough for a lock.
 const GIVEN_UP: &str = "55P03";
 
-/// More attempts than a file has statements are of no use.
-const ATTEMPTS: usize = 8;
+/// The classes of what Postgres answers to who writes what a table does not take: data, a
+/// constraint, a name, a trigger (<https://www.postgresql.org/docs/15/errcodes-appendix.html>).
+const NOT_TAKEN: [&str; 4] = ["22", "23", "42", "P0"];
 
 /// What a session does between two moments without a transaction.
 struct Unit<'a>(Vec<Statement<'a>>);
@@ -45,14 +46,16 @@ impl Database {
         let found = statements(&text);
         let units = units(&found);
         let mut tried = 0;
-        for _ in 0..ATTEMPTS {
+        // Each time it gets further by one, or it never will.
+        let attempts = units.len() + 1;
+        for _ in 0..attempts {
             match self.attempt(file, &text, &units, tried).await {
                 None => return,
                 Some(gave_up_at) => tried = gave_up_at + 1,
             }
         }
         fail(
-            format!("ran {file} {ATTEMPTS} times while the shop sold"),
+            format!("ran {file} {attempts} times while the shop sold"),
             "each time it gave up on a lock, the last times with nobody in its way",
             "a file that comes to its end once the table is free",
         )
@@ -118,17 +121,13 @@ impl Database {
         }
         let (ended, sold) = tokio::join!(&mut migration, self.checkout(&mut one, "a checkout"));
         if let Err(refusal) = sold {
-            let holds = unit.0.iter().map(|it| shortened(it.text));
-            lost(
-                &refusal,
-                format!("ran {file} while the shop sold"),
-                format!(
-                    "a checkout came while your `{}` had the table locked; after {PATIENCE} it was \
-                     given up",
-                    holds.collect::<Vec<_>>().join("; ")
-                ),
-                "each checkout is done within 10 s",
+            let given_up = format!(
+                "a checkout came while your `{}` had the table locked; after {PATIENCE} it was \
+                 given up",
+                unit.in_words()
             );
+            self.lost(&refusal, file, "a checkout came", &given_up)
+                .await;
         }
         ended
     }
@@ -152,7 +151,9 @@ impl Database {
         let mut first = self.owner().await;
         first.must("BEGIN").await;
         if let Err(refusal) = self.checkout(&mut first, "checkout 1").await {
-            finding::error(format!("a checkout: {}", refusal.in_words()));
+            let given_up =
+                "checkout 1 waited for what your file had locked before, and was given up";
+            self.lost(&refusal, file, "checkout 1 came", given_up).await;
         }
         let (pid, holder) = (session.pid, first.pid);
         let migration = self.unit(session, file, unit);
@@ -191,20 +192,14 @@ impl Database {
             if refusal.code == GIVEN_UP && !behind {
                 finding::error(format!("a checkout: {}", refusal.in_words()));
             }
-            let waits = unit.0.iter().map(|it| shortened(it.text));
-            lost(
-                &refusal,
-                format!(
-                    "ran {file} while checkout 1 had written to orders and not yet committed; \
-                     then checkout 2 came"
-                ),
-                format!(
-                    "checkout 2 waited for your `{}`, which waited for checkout 1; after \
-                     {PATIENCE} it was given up",
-                    waits.collect::<Vec<_>>().join("; ")
-                ),
-                "checkout 2 is done within 10 s, while checkout 1 is still open",
+            let given_up = format!(
+                "checkout 2 waited for your `{}`, which waited for checkout 1; after {PATIENCE} it \
+                 was given up",
+                unit.in_words()
             );
+            let came =
+                "checkout 1 had written to orders and not yet committed; then checkout 2 came";
+            self.lost(&refusal, file, came, &given_up).await;
         }
         self.expect_committed(first, file, unit).await;
         match ended {
@@ -226,13 +221,12 @@ impl Database {
         }
         // If it is the server that is gone, this says so.
         self.administrator().await.must("SELECT 1").await;
-        let during = unit.0.iter().map(|it| shortened(it.text));
         fail(
             format!("ran {file} while checkout 1 had written to orders and not yet committed"),
             format!(
                 "when your `{}` was through, the connection of checkout 1 had been ended: the \
                  sale is lost",
-                during.collect::<Vec<_>>().join("; ")
+                unit.in_words()
             ),
             "a checkout that has begun can be finished",
         )
@@ -253,17 +247,37 @@ impl Database {
         );
         ended.map(drop)
     }
+
+    /// Fails the check: a checkout was given up, refused, or its connection was ended. Any other
+    /// refusal is the lab's fault.
+    async fn lost(&self, refusal: &Refusal, file: &str, came: &str, given_up: &str) -> ! {
+        let not_taken = |class: &&str| refusal.code.starts_with(*class);
+        let saw = match refusal.code.as_str() {
+            GIVEN_UP => given_up,
+            ENDED => {
+                // If it is the server that is gone, this says so.
+                self.administrator().await.must("SELECT 1").await;
+                "your file has ended the connection of a checkout"
+            }
+            _ if NOT_TAKEN.iter().any(not_taken) => {
+                "the table, as your file has left it, refuses a checkout"
+            }
+            _ => finding::error(format!("a checkout: {}", refusal.in_words())),
+        };
+        fail(
+            format!("ran {file} while the shop sold: {came}"),
+            format!("{saw}: {}", refusal.in_words()),
+            "each checkout is done within 10 s, while others are still open",
+        )
+    }
 }
 
-/// Fails the check: a checkout was given up, or its connection was ended. Any other refusal is
-/// the lab's fault.
-fn lost(refusal: &Refusal, did: String, given_up: String, expected: &str) -> ! {
-    let saw = match refusal.code.as_str() {
-        GIVEN_UP => given_up,
-        ENDED => "your file has ended the connection of a checkout".to_owned(),
-        _ => finding::error(format!("a checkout: {}", refusal.in_words())),
-    };
-    fail(did, format!("{saw}: {}", refusal.in_words()), expected)
+impl Unit<'_> {
+    /// Its statements, each by its beginning.
+    fn in_words(&self) -> String {
+        let texts = self.0.iter().map(|statement| shortened(statement.text));
+        texts.collect::<Vec<_>>().join("; ")
+    }
 }
 
 /// Whether a server process has a lock on the table that a checkout has to wait for

@@ -67,7 +67,7 @@ async fn each_order_is_shown_once_while_others_come_in(desk: Desk) {
     let mut others = desk.database.owner().await;
     // Late ones, from before: in the list they stand among the old, their numbers are new.
     insert(&mut others, 20, "2026-10-31 12:00:00+00").await;
-    insert(&mut others, 13, "2026-10-30 08:40:00+00").await;
+    insert(&mut others, 13, "2026-10-31 08:40:00+00").await;
     let old = list(&mut others, STEPS * LIMIT).await;
     let rounds = desk.mark();
     let mut seen: Vec<Order> = Vec::new();
@@ -118,7 +118,7 @@ async fn the_last_page_is_the_end(desk: Desk) {
         let mut seen = Vec::new();
         let mut after = None;
         // As many pages as are needed, and one that is empty.
-        for _ in 0..=FEW / limit + 1 {
+        for _ in 0..=FEW.div_ceil(limit) {
             let page = desk.page(after.as_deref(), limit).await;
             seen.extend(page.orders);
             compare(&seen, &all, &did);
