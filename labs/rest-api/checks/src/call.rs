@@ -8,6 +8,8 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::instance::Instance;
+
 /// A body that fits a line of the timeline is worth showing.
 const SHOWN: usize = 80;
 /// The headers that decide something here.
@@ -91,7 +93,8 @@ impl Call {
     pub fn words(&self) -> String {
         let mut words = self.line();
         for (name, value) in &self.headers {
-            if TELLING.contains(&name.as_str()) {
+            let unusual = name == "content-type" && value != b"application/json";
+            if unusual || TELLING.contains(&name.as_str()) {
                 let _ = write!(words, " {name}: {}", String::from_utf8_lossy(value));
             }
         }
@@ -148,9 +151,34 @@ impl Reply {
         (!values.is_empty()).then(|| values.join(", "))
     }
 
-    /// All headers as text.
+    /// All headers as text, a line each.
     pub fn head(&self) -> String {
-        format!("{:?}", self.headers)
+        let line = |(name, value): (&HeaderName, &HeaderValue)| {
+            format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes()))
+        };
+        self.headers.iter().map(line).collect()
+    }
+
+    /// The path of what was created. `Location` may be a whole URL, or relative to the request's
+    /// (RFC 9110, 10.2.2), which went to `collection`.
+    pub fn location(&self, app: &Instance, collection: &str) -> String {
+        let Some(location) = self.header("location") else {
+            self.refuse(
+                "no Location",
+                format!("{} answered 201 without a Location", self.request),
+                "Location: the address of what was created",
+            );
+        };
+        let request = format!("{}{collection}", app.app.url());
+        let place = reqwest::Url::parse(&request).and_then(|request| request.join(&location));
+        match place {
+            Ok(place) => place.path().to_owned(),
+            Err(error) => self.refuse(
+                "no address",
+                format!("Location: {location}, which is no address: {error}"),
+                "the address of what was created",
+            ),
+        }
     }
 
     /// The media type, without its parameters.

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
+use labkit::finding;
 use labkit::patience::timeout;
 use labkit::wire::{Match, Message};
 
@@ -56,11 +57,6 @@ impl<'a, A> InFlight<'a, A> {
         }
     }
 
-    /// The answer, if it has been seen.
-    pub fn answered(&self) -> Option<&A> {
-        self.answer.as_ref()
-    }
-
     /// Waits for the answer.
     pub async fn answer(self) -> A {
         match self.answer {
@@ -98,8 +94,14 @@ impl Instance {
     ) -> Interrupted<A, B> {
         let hold = self.db.hold(Match::any().nth(nth));
         let mut request = InFlight::of(request);
-        let Some(Ok(message)) = request.until(hold.reached()).await else {
-            return Interrupted::Over(request.answer().await);
+        let message = match request.until(hold.reached()).await {
+            Some(Ok(message)) => message,
+            None => return Interrupted::Over(request.answer().await),
+            Some(Err(waiting)) => finding::fail(
+                "",
+                format!("no answer, and no statement {nth} to the database: {waiting}"),
+                "an answer",
+            ),
         };
         let at = words(&message);
         let mut other = InFlight::of(other);

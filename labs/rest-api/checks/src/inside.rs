@@ -1,6 +1,6 @@
 //! The database seen from the side, by its administrator: on no timeline.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use labkit::finding;
 use labkit::wire::Target;
@@ -106,8 +106,10 @@ impl Snapshot {
     /// Which rows differ: `2 rows of items`; nothing where none does.
     pub fn changed_to(&self, after: &Self) -> Option<String> {
         let mut words = Vec::new();
-        for (table, rows) in &after.0 {
-            let before = self.0.get(table).map(Vec::as_slice).unwrap_or_default();
+        let tables: BTreeSet<&String> = self.0.keys().chain(after.0.keys()).collect();
+        for table in tables {
+            let of = |snapshot: &Self| snapshot.0.get(table).cloned().unwrap_or_default();
+            let (before, rows) = (of(self), of(after));
             let new = rows.iter().filter(|row| !before.contains(row)).count();
             let gone = before.iter().filter(|row| !rows.contains(row)).count();
             let table = table.strip_prefix("public.").unwrap_or(table);

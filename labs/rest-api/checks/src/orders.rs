@@ -1,5 +1,7 @@
 //! Orders of two users, and who may know of which.
 
+use std::collections::BTreeSet;
+
 use labkit::finding::fail;
 use serde_json::{Value, json};
 
@@ -105,12 +107,27 @@ pub async fn expect_as_if_unknown(api: &Api, foreign: Call, nowhere: Call) {
 pub async fn expect_as_silent(api: &Api, reply: &Reply, nowhere: Call) {
     let unknown = api.app.send(nowhere).await;
     let unknown = unknown.expect(404, "there is no such thing");
-    if reply.body != unknown.body {
+    // All but the moment of the answer.
+    let telling = |reply: &Reply| {
+        let head = reply.head();
+        let lines = head.lines().filter(|line| !line.starts_with("date: "));
+        let lines: BTreeSet<String> = lines.map(str::to_owned).collect();
+        (lines, reply.body.clone())
+    };
+    let (other, nothing) = (telling(reply), telling(&unknown));
+    if other != nothing {
+        let only = |some: &BTreeSet<String>, others: &BTreeSet<String>| {
+            let lines: Vec<String> = some.difference(others).cloned().collect();
+            lines.join(", ")
+        };
         reply.refuse(
             "it tells",
             format!(
-                "`{}` for what is another's, `{}` for what is not there",
-                reply.body, unknown.body
+                "`{}` {} for what is another's, `{}` {} for what is not there",
+                reply.body,
+                only(&other.0, &nothing.0),
+                unknown.body,
+                only(&nothing.0, &other.0)
             ),
             "one answer for both: nobody learns which numbers are taken",
         );

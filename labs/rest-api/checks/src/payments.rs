@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use labkit::finding::fail;
 use labkit::patience::timeout;
 use labkit::upstream::Gate;
@@ -70,6 +71,13 @@ pub fn paid(api: &Api, reply: Reply, wish: &Wish) -> Value {
         .as_str()
         .and_then(|it| api.provider.charge(it));
     let charged = charge.is_some_and(|it| it.order == wish.order && it.cents == wish.cents);
+    if !told["id"].is_i64() {
+        reply.refuse(
+            "no number",
+            format!("the receipt {told}"),
+            "the `id` of the payment",
+        );
+    }
     if told["order"] != wish.order || told["cents"] != wish.cents || !charged {
         reply.refuse(
             "another payment",
@@ -114,6 +122,26 @@ pub async fn expect_once(api: &Api, wish: &Wish, did: &str) {
             "one",
         );
     }
+    let quoted = wish.order.replace('\'', "''");
+    let written = format!(
+        "SELECT p.cents, p.charge, EXISTS (SELECT 1 FROM tokens AS t
+             WHERE t.user_id = p.user_id AND t.token = '{}')
+         FROM payments AS p WHERE p.order_name = '{quoted}'",
+        wish.token
+    );
+    let written: Vec<(i64, String, bool)> = api.inside.rows(&written).await;
+    for (cents, charge, theirs) in written {
+        let charged = api.provider.charge(&charge);
+        let right = charged.is_some_and(|it| it.order == wish.order && it.cents == wish.cents);
+        if cents != wish.cents || !right || !theirs {
+            let whose = if theirs { "theirs" } else { "somebody else's" };
+            fail(
+                did,
+                format!("written down is a payment of {cents} with the charge {charge}, {whose}"),
+                format!("{}, with its charge, of whoever has paid", wish.cents),
+            );
+        }
+    }
 }
 
 /// Tries again as a client does whom no answer has reached: until it is paid.
@@ -144,12 +172,18 @@ pub async fn until_paid(api: &Api, app: &Instance, wish: &Wish, did: &str) {
     }
 }
 
-/// A second instance that has paid once: it need not open its first connection in the middle
-/// of what it is watched at.
-pub async fn at_work(api: &mut Api, ann: &Person) -> Instance {
+/// A second instance, beside the first one: on both so many payments were made at once before, so
+/// that nobody opens a connection in the middle of what they are watched at.
+pub async fn at_work(api: &mut Api, ann: &Person, many: usize) -> Instance {
     let other = api.second_app().await;
-    let first = wish(api, ann);
-    paid(api, other.send(first.call()).await, &first);
+    let wishes: Vec<Wish> = (0..2 * many).map(|_| wish(api, ann)).collect();
+    let (here, there) = wishes.split_at(many);
+    let sent = [(&api.app, here), (&other, there)]
+        .map(|(app, wishes)| join_all(wishes.iter().map(|wish| app.send(wish.call()))));
+    let replies = join_all(sent).await.concat();
+    for (reply, wish) in replies.into_iter().zip(&wishes) {
+        paid(api, reply, wish);
+    }
     other
 }
 

@@ -27,13 +27,20 @@ async fn a_new_item_is_where_its_location_says(mut api: Api) {
             new["cents"] = json!(i64::MAX);
         }
         let created = create(&api.app, &new).await;
-        let location = location(&api.app, &created);
+        let location = created.location(&api.app, COLLECTION);
         let found = api.app.send(Call::get(&location)).await;
         let found = found.expect(200, "the item that was just created is there");
         for reply in [&created, &found] {
             expect_item(reply, &new);
         }
         let (id, said) = (found.json()["id"].clone(), created.json()["id"].clone());
+        if !said.is_i64() {
+            created.refuse(
+                "no number",
+                format!("POST /items answered {created}"),
+                "the item, with the `id` that the database gave it",
+            );
+        }
         if id != said {
             found.refuse(
                 "another item",
@@ -58,7 +65,7 @@ async fn a_new_item_is_where_its_location_says(mut api: Api) {
 async fn another_instance_sees_every_change(mut api: Api) {
     let other = api.second_app().await;
     let new = some_item(&mut api.rng);
-    let location = location(&api.app, &create(&api.app, &new).await);
+    let location = create(&api.app, &new).await.location(&api.app, COLLECTION);
     for app in [&other, &api.app] {
         let found = app.send(Call::get(&location)).await;
         let found = found.expect(200, "it was created on the first instance");
@@ -144,7 +151,9 @@ async fn what_is_no_item_is_a_422_and_changes_nothing(mut api: Api) {
             let reply = api.app.send(call.json(body)).await;
             let _ = reply.expect(
                 422,
-                "an item has a text, `name`, and a whole number, `cents`",
+                &format!(
+                    "an item has a text without a NUL, `name`, and a whole number, `cents`; this is {body}"
+                ),
             );
         }
     }
@@ -161,19 +170,31 @@ async fn what_is_no_item_is_a_422_and_changes_nothing(mut api: Api) {
 #[labkit::test]
 async fn a_put_sent_twice_leaves_what_one_leaves(mut api: Api) {
     let another = create(&api.app, &some_item(&mut api.rng)).await;
-    let location = location(&api.app, &create(&api.app, &some_item(&mut api.rng)).await);
-    let others = "SELECT count(*) FROM items";
-    let count = api.inside.number(others).await;
+    let created = create(&api.app, &some_item(&mut api.rng)).await;
+    let location = created.location(&api.app, COLLECTION);
+    let all = "SELECT count(*) FROM items";
+    let count = api.inside.number(all).await;
     // Whoever has read an item sends it back whole. What it is called there is not where it is.
     let mut new = some_item(&mut api.rng);
     new["id"] = another.json()["id"].clone();
     for time in ["first", "second"] {
         let put = api.app.send(Call::put(&location).json(&new)).await;
-        expect_item(&put.expect(200, "the item is there"), &new);
+        let put = put.expect(200, "the item is there");
+        expect_item(&put, &new);
+        if put.json()["id"] != created.json()["id"] {
+            put.refuse(
+                "another number",
+                format!("PUT {location} answered {put}"),
+                format!(
+                    "number {}: an `id` in the body says nothing",
+                    created.json()["id"]
+                ),
+            );
+        }
         let found = api.app.send(Call::get(&location)).await;
         let found = found.expect(200, "the item is still there");
         expect_item(&found, &new);
-        let now = api.inside.number(others).await;
+        let now = api.inside.number(all).await;
         if now != count {
             fail(
                 format!("PUT {location}; looked at the table after the {time} one"),
@@ -199,7 +220,7 @@ async fn a_put_sent_twice_leaves_what_one_leaves(mut api: Api) {
 #[labkit::test]
 async fn a_deleted_item_is_gone_and_the_others_stay(mut api: Api) {
     let created = create(&api.app, &some_item(&mut api.rng)).await;
-    let location = location(&api.app, &created);
+    let location = created.location(&api.app, COLLECTION);
     let count = api.inside.number("SELECT count(*) FROM items").await;
     let deleted = api.app.send(Call::delete(&location)).await;
     let deleted = deleted.expect(204, "the item was there");
@@ -243,7 +264,9 @@ async fn a_delete_meanwhile_is_neither_undone_nor_done_twice(mut api: Api) {
     for method in ["PUT", "DELETE"] {
         for nth in 1..=MOST_STATEMENTS {
             api.begin_round(rounds);
-            let location = location(&api.app, &create(&api.app, &some_item(&mut api.rng)).await);
+            let location = create(&api.app, &some_item(&mut api.rng))
+                .await
+                .location(&api.app, COLLECTION);
             let call = match method {
                 "PUT" => Call::put(&location).json(&some_item(&mut api.rng)),
                 _ => Call::delete(&location),
@@ -295,7 +318,9 @@ async fn a_delete_meanwhile_is_neither_undone_nor_done_twice(mut api: Api) {
 /// GET is safe: caches repeat it, browsers prefetch it, crawlers follow every link, all night.
 #[labkit::test]
 async fn a_safe_method_changes_no_row(mut api: Api) {
-    let location = location(&api.app, &create(&api.app, &some_item(&mut api.rng)).await);
+    let location = create(&api.app, &some_item(&mut api.rng))
+        .await
+        .location(&api.app, COLLECTION);
     let before = api.inside.snapshot().await;
     for call in [
         Call::get(&location),
@@ -319,7 +344,9 @@ async fn a_safe_method_changes_no_row(mut api: Api) {
 /// needs no documentation to try again.
 #[labkit::test]
 async fn another_method_is_a_405_that_names_those_that_work(mut api: Api) {
-    let location = location(&api.app, &create(&api.app, &some_item(&mut api.rng)).await);
+    let location = create(&api.app, &some_item(&mut api.rng))
+        .await
+        .location(&api.app, COLLECTION);
     let document = Document::of(&api.app).await;
     let before = api.inside.snapshot().await;
     document
@@ -342,7 +369,7 @@ async fn another_method_is_a_405_that_names_those_that_work(mut api: Api) {
 #[labkit::test]
 async fn the_document_and_the_service_agree(mut api: Api) {
     let new = some_item(&mut api.rng);
-    let location = location(&api.app, &create(&api.app, &new).await);
+    let location = create(&api.app, &new).await.location(&api.app, COLLECTION);
     let unknown = "/items/9999999";
     let number = "/items/seven";
     let text = |call: Call| call.raw("text/plain", new.to_string());
@@ -391,28 +418,6 @@ fn some_item(rng: &mut StdRng) -> Value {
 async fn create(app: &Instance, new: &Value) -> Reply {
     let reply = app.send(Call::post(COLLECTION).json(new)).await;
     reply.expect(201, "an item was created")
-}
-
-/// The path of the new item. `Location` may be a whole URL, or relative to the request's
-/// (RFC 9110, 10.2.2).
-fn location(app: &Instance, created: &Reply) -> String {
-    let Some(location) = created.header("location") else {
-        created.refuse(
-            "no Location",
-            "POST /items answered 201 without a Location",
-            "Location: the new item's own address",
-        );
-    };
-    let request = format!("{}{COLLECTION}", app.app.url());
-    let place = reqwest::Url::parse(&request).and_then(|request| request.join(&location));
-    match place {
-        Ok(place) => place.path().to_owned(),
-        Err(error) => created.refuse(
-            "no address",
-            format!("Location: {location}, which is no address: {error}"),
-            "the new item's own address",
-        ),
-    }
 }
 
 fn expect_item(reply: &Reply, expected: &Value) {

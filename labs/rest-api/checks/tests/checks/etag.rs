@@ -223,7 +223,10 @@ async fn the_etag_of_an_answer_is_of_what_was_written(api: Api) {
         let one = edit(&api.app, path, &current, &written);
         let two = edit(&other, path, "*", &hurried);
         let (held, at) = match api.app.interrupted(&api.inside, nth, one, two).await {
-            Interrupted::Over(_) => return,
+            Interrupted::Over(reply) => {
+                let _ = reply.expect(200, "nobody else has changed the page");
+                return;
+            }
             Interrupted::Both { held, other, at } => {
                 let _ = other.expect(200, "`*` is any version");
                 (held, at)

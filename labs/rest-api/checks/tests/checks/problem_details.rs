@@ -74,18 +74,7 @@ async fn a_right_customer_is_created_and_found(mut api: Api) {
         let created = api.app.send(Call::post(COLLECTION).json(&new)).await;
         let because = format!("each field holds to its rule: {}", in_words(&new));
         let created = created.expect(201, &because);
-        let path = format!("/customers/{}", created.json()["id"]);
-        if created
-            .header("location")
-            .is_none_or(|it| !it.ends_with(path.trim_start_matches('/')))
-        {
-            let location = created.header("location").unwrap_or_default();
-            created.refuse(
-                "",
-                format!("Location: {location}"),
-                format!("Location: {path}"),
-            );
-        }
+        let path = created.location(&api.app, COLLECTION);
         let found = api.app.send(Call::get(&path)).await;
         let found = found.expect(200, "the customer is there").json();
         for (what, shown) in [("the 201", created.json()), (path.as_str(), found)] {
@@ -135,7 +124,9 @@ async fn each_wrong_field_is_pointed_at_and_no_other(mut api: Api) {
                 let value = body.pointer(missed).map_or("missing".to_owned(), short);
                 format!("nothing points at {missed}, which was {value}")
             }
-            (None, Some(invented)) => format!("it points at `{invented}`, which is right"),
+            (None, Some(invented)) => {
+                format!("it points at `{invented}`, where nothing is wrong")
+            }
             (None, None) => continue,
         };
         let told: Vec<String> = told.into_iter().collect();
@@ -240,7 +231,10 @@ async fn a_failing_database_is_a_500_that_tells_nothing(mut api: Api) {
     }
     api.app.db.cut(Match::any());
     let reply = api.app.send(Call::get(&path)).await;
-    expect_silence(&api, reply, &[500, 503], &marker);
+    // Who tries once more on another connection has nothing to hide.
+    if reply.status != 200 {
+        expect_silence(&api, reply, &[500, 503], &marker);
+    }
     // The first connection that is tried may be one of those that were cut.
     let mut reply = api.app.send(Call::get(&path)).await;
     for _ in 0..5 {
@@ -289,6 +283,9 @@ async fn one_email_is_one_customer_and_the_second_is_a_409(mut api: Api) {
 #[labkit::test]
 async fn the_document_and_the_service_agree(mut api: Api) {
     const ONE: &str = "/customers/{id}";
+    let known = Call::post(COLLECTION).json(&customer(&mut api.rng));
+    let known = api.app.send(known).await;
+    let known = known.expect(201, "each field holds to its rule").json();
     let new = customer(&mut api.rng);
     let again = Call::post(COLLECTION);
     let probes = vec![
@@ -307,7 +304,7 @@ async fn the_document_and_the_service_agree(mut api: Api) {
         Probe::of(COLLECTION, 422, again.clone().json(&json!({ "name": "" }))),
         Probe::of(COLLECTION, 422, again.clone().json(&json!([]))),
         Probe::of(COLLECTION, 422, again.json(&json!("Ann"))),
-        Probe::of(ONE, 200, Call::get("/customers/1")),
+        Probe::of(ONE, 200, Call::get(format!("/customers/{}", known["id"]))),
         Probe::of(ONE, 400, Call::get("/customers/ann")),
         Probe::of(ONE, 404, Call::get("/customers/0")),
     ];
@@ -374,7 +371,7 @@ fn expect_silence(api: &Api, reply: Reply, statuses: &[u16], marker: &str) {
     {
         reply.refuse(
             "it tells",
-            format!("the body contains `{tale}`: {reply}"),
+            format!("the answer contains `{tale}`: {reply}"),
             "a 500 that says that something failed here, and nothing of what",
         );
     }
