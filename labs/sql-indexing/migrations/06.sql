@@ -2,4 +2,4 @@
 --
 -- This file is run once, statement by statement, as the owner of the tables.
 
--- In which order are the pages?
+-- In which order does the list show the orders?

@@ -20,10 +20,6 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// What Postgres answers to who has waited long enough for a lock.
 const GIVEN_UP: &str = "55P03";
 
-/// The classes of what Postgres answers to who writes what a table does not take: data, a
-/// constraint, a name, a trigger (<https://www.postgresql.org/docs/15/errcodes-appendix.html>).
-const NOT_TAKEN: [&str; 4] = ["22", "23", "42", "P0"];
-
 /// What a session does between two moments without a transaction.
 struct Unit<'a>(Vec<Statement<'a>>);
 
@@ -148,7 +144,7 @@ impl Database {
         unit: &Unit<'a>,
     ) -> Result<(), (Statement<'a>, Refusal)> {
         let mut watcher = self.administrator().await;
-        let mut first = self.owner().await;
+        let mut first = self.impatient().await;
         first.must("BEGIN").await;
         if let Err(refusal) = self.checkout(&mut first, "checkout 1").await {
             let given_up =
@@ -251,7 +247,6 @@ impl Database {
     /// Fails the check: a checkout was given up, refused, or its connection was ended. Any other
     /// refusal is the lab's fault.
     async fn lost(&self, refusal: &Refusal, file: &str, came: &str, given_up: &str) -> ! {
-        let not_taken = |class: &&str| refusal.code.starts_with(*class);
         let saw = match refusal.code.as_str() {
             GIVEN_UP => given_up,
             ENDED => {
@@ -259,7 +254,7 @@ impl Database {
                 self.administrator().await.must("SELECT 1").await;
                 "your file has ended the connection of a checkout"
             }
-            _ if NOT_TAKEN.iter().any(not_taken) => {
+            _ if refusal.is_not_taken() => {
                 "the table, as your file has left it, refuses a checkout"
             }
             _ => finding::error(format!("a checkout: {}", refusal.in_words())),
@@ -310,9 +305,20 @@ fn units<'a>(statements: &[Statement<'a>]) -> Vec<Unit<'a>> {
         }
         match verb(statement.text).as_str() {
             "BEGIN" | "START" => inside = true,
-            "COMMIT" | "END" | "ROLLBACK" | "ABORT" => inside = false,
+            "COMMIT" | "END" | "ROLLBACK" | "ABORT" if !goes_on(statement.text) => inside = false,
             _ => {}
         }
     }
     units
+}
+
+/// Whether a statement that looks like the end of a transaction leaves one open:
+/// `ROLLBACK TO` a savepoint, `COMMIT AND CHAIN`.
+fn goes_on(statement: &str) -> bool {
+    let words: Vec<String> = statement
+        .split_whitespace()
+        .map(str::to_ascii_uppercase)
+        .collect();
+    let chained = words.windows(2).any(|pair| pair == ["AND", "CHAIN"]);
+    chained || words.iter().any(|word| word == "TO")
 }

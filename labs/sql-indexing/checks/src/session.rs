@@ -21,6 +21,10 @@ const MOST_ROWS: usize = 10_000;
 /// `pg_terminate_backend`.
 pub(crate) const ENDED: &str = "57P01";
 
+/// The classes of what Postgres answers to who writes what a table does not take: data, a
+/// constraint, a name, a trigger (<https://www.postgresql.org/docs/15/errcodes-appendix.html>).
+const NOT_TAKEN: [&str; 4] = ["22", "23", "42", "P0"];
+
 /// A connection of its own.
 pub struct Session {
     connection: PgConnection,
@@ -107,6 +111,20 @@ impl Session {
         }
     }
 
+    /// Writes what the table of the brief takes. Refused by what the learner's file has made of it,
+    /// it fails the check; `did` says what was done before.
+    pub async fn place(&mut self, did: &str, sql: &str) {
+        match self.run(sql).await {
+            Ok(_) => {}
+            Err(refusal) if refusal.is_not_taken() => finding::fail(
+                format!("{did}; then orders came in"),
+                format!("one was refused: {}", refusal.in_words()),
+                "orders are taken as before",
+            ),
+            Err(refusal) => finding::error(format!("`{sql}`: {}", refusal.in_words())),
+        }
+    }
+
     /// Commits what was begun; false if somebody has ended the connection before.
     pub(crate) async fn commit(mut self) -> bool {
         let commit = sqlx::raw_sql("COMMIT").execute(&mut self.connection);
@@ -128,6 +146,11 @@ impl Rows {
 }
 
 impl Refusal {
+    /// Whether the table does not take what was written.
+    pub(crate) fn is_not_taken(&self) -> bool {
+        NOT_TAKEN.iter().any(|class| self.code.starts_with(class))
+    }
+
     /// `ERROR 42601: syntax error at or near "INDX"`.
     pub fn in_words(&self) -> String {
         format!("ERROR {}: {}", self.code, self.message)

@@ -3,7 +3,7 @@
 -- This file is run once, statement by statement, as the owner of the tables.
 
 -- BEGIN PROMPT
--- -- In which order are the pages?
+-- -- In which order does the list show the orders?
 -- END PROMPT
 -- BEGIN SOLUTION
 CREATE INDEX orders_created_at_id ON orders (created_at, id);

@@ -2,7 +2,7 @@
 --
 -- This file is run once, statement by statement, as the owner of the tables. It begins with a
 -- backfill of the last release, which has to stay in it: 10,000 of the 200,000 orders have an
--- empty note and are to have none.
+-- empty note, which is to become NULL.
 
 UPDATE orders SET note = NULL WHERE note = '';
 VACUUM (FREEZE, TRUNCATE false) orders;

@@ -3,8 +3,8 @@
 -- Two things: the column packed_at, a timestamptz that is NULL for all orders there are, and a
 -- unique index on orders (ref).
 --
--- This file is run statement by statement, as the owner of the tables. When it ends with an
--- error it is run again from its beginning, later, until it ends without one.
+-- This file is run statement by statement, as the owner of the tables. Where it gives up on a
+-- lock it is run again from its beginning, later, until it comes to its end.
 
 -- It needs the table for itself for a moment. Whoever comes while it waits for that queues up
 -- behind it, so it does not wait long.

@@ -37,8 +37,8 @@ async fn the_latest_ten_are_not_sorted(mut database: Database) {
     }
 }
 
-/// An index that is more than an order of rows, a promise that they are unique for one, is a
-/// rule of the shop that nobody has asked for.
+/// An index that also promises that its values are unique makes a rule of the shop that nobody has
+/// asked for.
 #[labkit::test]
 async fn the_file_adds_an_index_and_changes_nothing_else(database: Database) {
     let before = database.before().await;

@@ -43,14 +43,14 @@ async fn the_index_answers_without_the_table(mut database: Database) {
 /// select.
 #[labkit::test]
 async fn the_answer_is_two_columns_in_the_order_of_time(mut database: Database) {
-    let _ = database.deploy(FILE).await;
+    let did = database.deploy(FILE).await;
     let query = database.question(QUERY, "int");
     let [customer] = database.some_customers();
     // A basket that was bought twice at once, and more orders than anybody else has.
     database
         .owner()
         .await
-        .must(&format!(
+        .place(&did, &format!(
             "INSERT INTO orders (ref, customer_id, status, created_at, total_cents, email, ship_to)
              SELECT 'twice-' || i, {customer}, 'new', '2026-11-24 12:00+00', 100, 'a@example.org', 'here'
              FROM generate_series(1, 2) AS i"

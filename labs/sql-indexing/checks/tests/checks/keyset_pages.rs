@@ -48,6 +48,34 @@ async fn a_deep_page_costs_at_most_30_pages(desk: Desk) {
         DEEP * LARGE
     );
     expect_cheap(&desk, &did, after.as_deref()).await;
+    let page = desk.page(after.as_deref(), LIMIT).await;
+    let mut owner = desk.database.owner().await;
+    let right = list(&mut owner, DEEP * LARGE, LIMIT).await;
+    compare(&page.orders, &right, &did);
+    if page.orders.len() != right.len() || page.orders.iter().any(|it| !right.contains(it)) {
+        let first = |orders: &[Order]| orders.first().map_or(0, |order| order.id);
+        fail(
+            did,
+            format!("a page that begins with order {}", first(&page.orders)),
+            format!("the {LIMIT} that follow, from order {} on", first(&right)),
+        );
+    }
+}
+
+/// What ships with an index besides the index, nobody has looked at.
+#[labkit::test]
+async fn the_file_adds_an_index_and_changes_nothing_else(desk: Desk) {
+    let before = desk.database.before().await;
+    let did = desk.database.deploy(FILE).await;
+    desk.database.expect_only_indexes(&before, &did, &[]).await;
+    let added = desk.database.new_indexes(&before).await;
+    if !added
+        .iter()
+        .any(|index| index.valid && index.is_on("orders"))
+    {
+        fail(did, "no new index on orders", "an index on orders");
+    }
+    desk.database.expect_orders_are_taken(&did).await;
 }
 
 /// Everybody opens the first page, and few go on. What begins without a boundary is another
@@ -68,7 +96,7 @@ async fn each_order_is_shown_once_while_others_come_in(desk: Desk) {
     // Late ones, from before: in the list they stand among the old, their numbers are new.
     insert(&mut others, 20, "2026-10-31 12:00:00+00").await;
     insert(&mut others, 13, "2026-10-31 08:40:00+00").await;
-    let old = list(&mut others, STEPS * LIMIT).await;
+    let old = list(&mut others, 0, STEPS * LIMIT).await;
     let rounds = desk.mark();
     let mut seen: Vec<Order> = Vec::new();
     let mut after = None;
@@ -86,7 +114,8 @@ async fn each_order_is_shown_once_while_others_come_in(desk: Desk) {
                 "a `next`: there are 200,000 orders",
             );
         }
-        // One that is new, and one that comes late: right behind where the page ended.
+        // One that is new, and one that comes late: at the moment where the page ended, which is
+        // ahead of what was shown last.
         insert(&mut others, 1, "2026-11-24 12:00:00+00").await;
         if let Some(last) = page.orders.last() {
             insert(&mut others, 1, &last.created_at).await;
@@ -109,7 +138,7 @@ async fn the_last_page_is_the_end(desk: Desk) {
              FROM generate_series(1, {FEW}) AS i"
         ))
         .await;
-    let all = list(&mut owner, FEW).await;
+    let all = list(&mut owner, 0, FEW).await;
     let rounds = desk.mark();
     // One that does not divide them, and one that does.
     for limit in [LIMIT, FEW / 3] {
@@ -226,12 +255,12 @@ fn compare(seen: &[Order], old: &[Order], did: &str) {
     }
 }
 
-/// The head of the list, as it is now.
-async fn list(session: &mut Session, most: usize) -> Vec<Order> {
+/// So many orders of the list, as it is now, behind the first ones.
+async fn list(session: &mut Session, behind: usize, most: usize) -> Vec<Order> {
     let rows = session
         .must(&format!(
             "SELECT id, ref, created_at, total_cents FROM orders
-             ORDER BY created_at DESC, id DESC LIMIT {most}"
+             ORDER BY created_at DESC, id DESC LIMIT {most} OFFSET {behind}"
         ))
         .await;
     let order = |row: Vec<Option<String>>| {
