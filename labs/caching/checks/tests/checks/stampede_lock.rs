@@ -521,7 +521,7 @@ async fn take_over(
                 &gets,
                 format!("GET {path} does not reach the catalogue while the other is loaded"),
                 "a lock for each deal",
-                "One lock for everything makes the slowest page the pace of all.",
+                "A lock that several deals share makes the slowest of them the pace of all.",
             );
         }
         let lock = shop.redis.lock_beside(&locks, &did).await;
@@ -622,7 +622,7 @@ async fn a_dead_holder_is_replaced(shop: Shop) {
     gate.open();
     let answers = crowd.answer().await;
     let still = match shop.catalogue.door.count("GET", path) {
-        1 => "nobody has taken over",
+        1 => "the lock is gone, and nobody has taken over",
         _ => FREE,
     };
     expect_served(&answers, &deal, &did, still);
@@ -888,7 +888,7 @@ async fn after_a_failed_load_the_next_ones_are_served(shop: Shop) {
     }
 }
 
-/// One lock for everything makes the slowest page the pace of all.
+/// A lock that several deals share makes the slowest of them the pace of all.
 #[labkit::test]
 async fn one_deal_does_not_wait_for_another(shop: Shop) {
     let [slow, quick] = shop.catalogue.goods.some(Sort::Deal);
