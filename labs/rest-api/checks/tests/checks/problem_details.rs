@@ -77,6 +77,14 @@ async fn a_right_customer_is_created_and_found(mut api: Api) {
         let path = created.location(&api.app, COLLECTION);
         let found = api.app.send(Call::get(&path)).await;
         let found = found.expect(200, "the customer is there").json();
+        let (id, said) = (&found["id"], &created.json()["id"]);
+        if id != said || !id.is_i64() {
+            created.refuse(
+                "another customer",
+                format!("created customer {said}; its Location shows customer {id}"),
+                "the customer that was created, with the number that the database gave out",
+            );
+        }
         for (what, shown) in [("the 201", created.json()), (path.as_str(), found)] {
             for pointer in FIELDS {
                 let (shown, sent) = (shown.pointer(pointer), new.pointer(pointer));
