@@ -187,18 +187,16 @@ pub async fn at_work(api: &mut Api, ann: &Person, many: usize) -> Instance {
     other
 }
 
-/// Waits until a charge is parked at the gate.
+/// Waits until a charge is parked at the gate; fails the check if there will be none.
 pub async fn until_charging<T>(request: &mut InFlight<'_, T>, gate: &Gate) {
-    if request.until(gate.parked(1)).await != Some(Ok(())) {
-        never_charged();
-    }
-}
-
-/// Fails the check: nobody was charged.
-pub fn never_charged() -> ! {
+    let saw = match request.until(gate.parked(1)).await {
+        Some(Ok(())) => return,
+        Some(Err(waiting)) => format!("no answer, and nothing at the provider: {waiting}"),
+        None => "an answer, and nothing had arrived at the provider".to_owned(),
+    };
     fail(
-        "",
-        "nothing has arrived at the provider",
-        "a charge: a payment has to be paid",
+        format!("POST {PAYMENTS}"),
+        saw,
+        "a charge before the answer: a payment has to be paid",
     )
 }

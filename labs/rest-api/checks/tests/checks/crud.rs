@@ -181,6 +181,17 @@ async fn a_put_sent_twice_leaves_what_one_leaves(mut api: Api) {
         let put = api.app.send(Call::put(&location).json(&new)).await;
         let put = put.expect(200, "the item is there");
         expect_item(&put, &new);
+        let named: Vec<(String, i64)> = api
+            .inside
+            .rows("SELECT name, count(*) FROM items GROUP BY name HAVING count(*) > 1")
+            .await;
+        if let Some((name, times)) = named.first() {
+            fail(
+                "",
+                format!("{times} items are called `{name}`"),
+                "one: a PUT changes the item that it names, and no other",
+            );
+        }
         if put.json()["id"] != created.json()["id"] {
             put.refuse(
                 "another number",
@@ -202,17 +213,6 @@ async fn a_put_sent_twice_leaves_what_one_leaves(mut api: Api) {
                 format!("{count}: a PUT replaces the item, and nothing else"),
             );
         }
-    }
-    let named: Vec<(String, i64)> = api
-        .inside
-        .rows("SELECT name, count(*) FROM items GROUP BY name HAVING count(*) > 1")
-        .await;
-    if let Some((name, times)) = named.first() {
-        fail(
-            "",
-            format!("{times} items are called `{name}`"),
-            "one: a PUT changes the item that it names, and no other",
-        );
     }
 }
 
