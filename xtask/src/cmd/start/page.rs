@@ -75,7 +75,10 @@ pub(super) fn before(
         }
         false => "The file stands as your colleague left it.",
     };
-    let ask = "Write this below the line, and save; Ctrl-C leaves the file as it is:";
+    let ask = format!(
+        "Write this right below line {}, and save; Ctrl-C leaves the file as it is:",
+        here + 1
+    );
     text += &format!(
         "\n{}\n\n{}\n\n",
         paragraph(&format!("{written} {ask}"), look),
