@@ -142,14 +142,15 @@ impl Node {
         self.pages().saturating_sub(inner)
     }
 
-    /// The rows that came out of it, in all loops.
+    /// The rows that came out of it, in all loops. EXPLAIN tells an average with two digits at
+    /// most; what came out was a whole number.
     pub fn total_rows(&self) -> f64 {
-        self.rows * self.loops
+        (self.rows * self.loops).round()
     }
 
     /// The rows that it looked at and threw away, in all loops.
     pub fn discarded(&self) -> f64 {
-        (self.filtered + self.rechecked) * self.loops
+        ((self.filtered + self.rechecked) * self.loops).round()
     }
 
     /// The rows for which an index was not enough, in all loops: EXPLAIN tells their sum.
@@ -229,7 +230,7 @@ mod tests {
         "Actual Loops": 1, "Shared Hit Blocks": 3, "Shared Read Blocks": 4, "Disabled": false,
         "Plans": [{"Node Type": "Index Scan", "Index Name": "i", "Relation Name": "orders",
             "Index Cond": "(customer_id = 7)", "Index Searches": 1, "Filter": "(total > 1)",
-            "Rows Removed by Filter": 2.50, "Actual Rows": 5.00, "Actual Loops": 2,
+            "Rows Removed by Filter": 1.67, "Actual Rows": 3.33, "Actual Loops": 3,
             "Shared Hit Blocks": 3, "Shared Read Blocks": 3}]},
         "Planning": {"Shared Hit Blocks": 90}}]"#;
 

@@ -54,17 +54,26 @@ const RULES: &str = "
         SELECT 'no log: a crash of the server empties it' WHERE t.relpersistence <> 'p'
         UNION ALL
         SELECT 'row level security' WHERE t.relrowsecurity
+        UNION ALL
+        SELECT format('the rows in the order of %s', indexrelid::regclass) FROM pg_index
+        WHERE indrelid = t.oid AND indisclustered
+        UNION ALL
+        SELECT format('a sample of another size for %s', attname) FROM pg_attribute
+        WHERE attrelid = t.oid AND attnum > 0 AND NOT attisdropped AND attstattarget >= 0
+        UNION ALL
+        SELECT format('statistics of several columns, %s', stxname) FROM pg_statistic_ext
+        WHERE stxrelid = t.oid
     ) AS rules (rule) ORDER BY 1";
 
 /// All that a shop cannot lose. An empty note counts as none: one exercise makes that of it.
 const CONTENTS: [(&str, &str); 3] = [
     (
         "orders",
-        "SELECT format('%s orders over %s cents, %s %s',
-                count(*), sum(total_cents),
-                sum(hashtextextended(concat_ws('|', ref, status, email, ship_to, nullif(note, '')),
-                                     id + customer_id * total_cents)),
-                sum(hashint8((extract(epoch FROM created_at) * 1000000)::bigint)))
+        "SELECT format('%s orders over %s cents, %s', count(*), sum(total_cents),
+                sum(hashtextextended(
+                    concat_ws('|', ref, status, email, ship_to, nullif(note, '')),
+                    hashint8extended((extract(epoch FROM created_at) * 1000000)::bigint,
+                                     id + customer_id * total_cents))))
          FROM orders",
     ),
     (
