@@ -61,7 +61,7 @@ const RULES: &str = "
         SELECT format('a sample of another size for %s', attname) FROM pg_attribute
         WHERE attrelid = t.oid AND attnum > 0 AND NOT attisdropped AND attstattarget >= 0
         UNION ALL
-        SELECT format('statistics of several columns, %s', stxname) FROM pg_statistic_ext
+        SELECT format('the extended statistics %s', stxname) FROM pg_statistic_ext
         WHERE stxrelid = t.oid
     ) AS rules (rule) ORDER BY 1";
 

@@ -192,7 +192,7 @@ async fn a_key_is_good_for_its_owner_only(mut api: Api) {
 #[labkit::test]
 async fn twenty_tries_over_two_instances_charge_once(mut api: Api) {
     let ann = api.person("Ann").await;
-    let other = at_work(&mut api, &ann, 2).await;
+    let other = at_work(&mut api, &ann).await;
     let wish = wish(&mut api, &ann);
     let gate = api.provider.door.gate("POST", CHARGES);
     let mut crowd = InFlight::of(join_all((0..RETRIES).map(|n| {
@@ -239,7 +239,7 @@ async fn twenty_tries_over_two_instances_charge_once(mut api: Api) {
 #[labkit::test]
 async fn another_body_meanwhile_is_not_charged(mut api: Api) {
     let ann = api.person("Ann").await;
-    let other = at_work(&mut api, &ann, 2).await;
+    let other = at_work(&mut api, &ann).await;
     let wish = wish(&mut api, &ann);
     let dearer = json!({ "order": wish.order, "cents": wish.cents + 1 });
     let gate = api.provider.door.gate("POST", CHARGES);
