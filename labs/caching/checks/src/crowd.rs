@@ -7,7 +7,7 @@ use labkit::answer::Answer;
 use labkit::finding::fail;
 use labkit::patience::timeout;
 use labkit::upstream::Gate;
-use labkit::wire::Match;
+use labkit::wire::{Match, Step, Steps};
 use serde_json::Value;
 
 use crate::goods::Thing;
@@ -68,6 +68,14 @@ impl Instance {
                 return;
             }
             said = now;
+        }
+    }
+
+    /// The next thing that this instance says to Redis, held; nothing, where it says nothing more.
+    pub async fn next_said(&self, words: &mut Steps) -> Option<Step> {
+        tokio::select! {
+            word = words.next() => word,
+            () = self.fall_silent() => None,
         }
     }
 

@@ -5,12 +5,15 @@
 
 mod by_hand;
 mod catalogue;
+pub mod changes;
 mod crowd;
+pub mod deals;
 mod goods;
 mod inside;
 mod instance;
 mod lock;
 mod moments;
+pub mod stale;
 mod storefront;
 mod time;
 

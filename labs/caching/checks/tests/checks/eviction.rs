@@ -6,8 +6,8 @@ use labkit::finding::fail;
 /// What the brief gives the cache.
 const BUDGET: u64 = 8 * 1024 * 1024;
 
-/// A cache without a limit grows until the machine's own limit ends it, and everything
-/// beside it.
+/// A cache that takes more than it was given takes it from its neighbours. Without any limit it
+/// grows until the machine's own ends it, and everything beside it.
 #[labkit::test]
 async fn the_cache_stays_within_its_memory_budget(cache: Cache) {
     let limit = cache.redis.info("maxmemory").await;

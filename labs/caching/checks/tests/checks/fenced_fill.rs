@@ -1,14 +1,15 @@
 //! Exercise 9: what was loaded before a change is not kept after it.
 
+use caching_checks::changes::{
+    Change, Writer, change, expect_next, expect_the_truth, hold_load, never_committed, until_held,
+};
 use caching_checks::{
     InFlight, Instance, MOMENT, SILENCE, Shop, Sort, Thing, expect_answered, expect_shown,
 };
-use labkit::answer::Answer;
 use labkit::finding::{fail, fail_because};
 use labkit::patience::{PATIENCE, timeout};
 use labkit::upstream::Gate;
-use labkit::wire::{Hold, Match, Step, Steps};
-use serde_json::Value;
+use labkit::wire::Match;
 
 /// How many messages a reader or a writer may need.
 const MOST_STEPS: usize = 20;
@@ -769,6 +770,36 @@ async fn a_change_back_to_the_number_that_is_kept_is_told_as_well(mut shop: Shop
     expect_the_truth(&shop, &other, path, &did).await;
 }
 
+/// A number that was told twice is no sign that nothing was told between. Who takes the number
+/// itself for its version fills what is long over.
+#[labkit::test]
+async fn a_number_that_comes_back_is_not_the_same_change(mut shop: Shop) {
+    let [stock] = shop.catalogue.goods.some(Sort::Stock);
+    let path = stock.path.as_str();
+    let other = shop.second_app().await;
+    let (first, between) = (change(&mut shop, &stock), change(&mut shop, &stock));
+    first.on(&other).await;
+    let load = hold_load(&shop.app, path);
+    let question = shop.app.catalogue.hold(Match::request("GET", path));
+    let mut reader = shop.app.begin_get(path);
+    let Some(Ok(_)) = reader.until(question.reached()).await else {
+        // The writer has left its number: nobody loads.
+        return;
+    };
+    reader.during(between.on(&other)).await;
+    question.release();
+    until_held(&mut reader, &load, path).await;
+    reader.during(first.on(&other)).await;
+    load.release();
+    let _ = reader.answer().await.expect_ok();
+    let did = format!(
+        "PUT {path} of {0}; GET on the other instance, held on its way to the catalogue; PUT of \
+         {1}; let the GET be told that, and no more; PUT of {0} again; let the GET go",
+        first.value, between.value
+    );
+    expect_the_truth(&shop, &other, path, &did).await;
+}
+
 /// A load can fail late, when somebody else has loaded and filled in its place. What is there then
 /// is not its own to drop.
 #[labkit::test]
@@ -891,97 +922,12 @@ async fn a_reader_who_is_gone_keeps_nobody_from_filling(shop: Shop) {
     }
 }
 
-/// A change under way, that stands still before it commits, and then before it says anything
-/// more to Redis.
-struct Writer<'a> {
-    change: InFlight<'a>,
-    commit: Option<Hold>,
-    words: Steps,
-    word: Option<Step>,
-}
-
-impl<'a> Writer<'a> {
-    async fn at_the_commit(app: &'a Instance, new: &'a Change) -> Self {
-        let commit = app.catalogue.hold(Match::request("PUT", &new.path));
-        let mut change = app.begin_put(&new.path, &new.value);
-        let Some(Ok(_)) = change.until(commit.reached()).await else {
-            never_committed(&new.path)
-        };
-        Self {
-            change,
-            commit: Some(commit),
-            words: app.redis.hold_each(Match::any()),
-            word: None,
-        }
-    }
-
-    /// Lets it commit: that it has done so shows in its next word to Redis, or in its answer.
-    async fn commit(&mut self) {
-        self.commit = None;
-        self.word = self.change.until(self.words.next()).await.flatten();
-    }
-
-    /// Lets it say all that it has to say.
-    async fn end(self) {
-        drop((self.word, self.words));
-        let _ = self.change.answer().await.expect_ok();
-    }
-}
-
 /// A change before the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Earlier {
     None,
     JustNow,
     LongAgo,
-}
-
-/// A change that is to come.
-struct Change {
-    path: String,
-    value: Value,
-}
-
-/// Another number than the catalogue has now.
-fn change(shop: &mut Shop, stock: &Thing) -> Change {
-    let goods = &shop.catalogue.goods;
-    Change {
-        value: goods.other_than(stock, Sort::Stock, &mut shop.rng),
-        path: stock.path.clone(),
-    }
-}
-
-impl Change {
-    /// Makes it.
-    async fn on(&self, app: &Instance) {
-        let _ = app.put(&self.path, &self.value).await.expect_ok();
-    }
-}
-
-/// Fails the check unless both instances show what the catalogue says, and go on doing so.
-async fn expect_the_truth(shop: &Shop, other: &Instance, path: &str, did: &str) {
-    let truth = shop.catalogue.goods.truth(path);
-    for app in [&shop.app, other, &shop.app, other] {
-        expect_next(&app.get(path).await, &truth, did);
-    }
-}
-
-fn expect_next(answer: &Answer, truth: &Value, did: &str) {
-    if answer.status != 200 {
-        answer.point("not 200");
-        fail(did, format!("the next read is {answer}"), truth.to_string());
-    }
-    let shown: Value = answer.json();
-    if shown != *truth {
-        answer.point("not what the catalogue says");
-        fail(
-            did,
-            format!(
-                "the next read is {shown}, until the entry expires; the catalogue says {truth}"
-            ),
-            format!("{truth}: the change was answered with a success"),
-        );
-    }
 }
 
 async fn expect_nothing_for_ever(shop: &Shop, did: &str) {
@@ -1013,28 +959,4 @@ async fn until_loading<T>(request: &mut InFlight<'_, T>, gate: &Gate, loads: usi
             "Nobody can say how long a load takes. Who waits for another's waits for as long.",
         );
     }
-}
-
-/// Holds the next load of an instance, with what the catalogue has answered.
-fn hold_load(app: &Instance, path: &str) -> Hold {
-    app.catalogue.hold_reply(Match::request("GET", path))
-}
-
-/// Waits until that load is there.
-async fn until_held<T>(request: &mut InFlight<'_, T>, load: &Hold, path: &str) {
-    if !matches!(request.until(load.reached()).await, Some(Ok(_))) {
-        fail(
-            format!("GET {path}, with nothing of it in Redis"),
-            "a reader has not asked the catalogue",
-            "each of them asks: nobody has to wait for another's load",
-        );
-    }
-}
-
-fn never_committed(path: &str) -> ! {
-    fail(
-        format!("PUT {path}"),
-        "no change has arrived at the catalogue",
-        format!("PUT {path} at the catalogue: it is the truth"),
-    )
 }

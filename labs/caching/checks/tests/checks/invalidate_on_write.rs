@@ -92,7 +92,7 @@ async fn a_change_is_not_done_before_the_old_price_is_gone(mut shop: Shop) {
         let unawaited = steps.unawaited().map_or_else(String::new, |message| {
             format!(" while its `{message}` was still on the way")
         });
-        answer.point("the old price is still there");
+        answer.point("when this was answered, the old price was still there");
         fail(
             format!(
                 "a visitor, PUT {path}, a visitor just before the commit; then each message to \
@@ -129,7 +129,7 @@ async fn a_change_that_redis_never_heard_of_is_not_called_done(mut shop: Shop) {
     };
     let shown = storefront.price(id).await;
     if is_success(&answer) && shown != new {
-        answer.point("the old price is still there");
+        answer.point("when this was answered, the old price was still there");
         fail(
             format!(
                 "a visitor, PUT {path}, a visitor just before the commit; the connection to Redis \
@@ -167,7 +167,7 @@ async fn a_change_that_redis_has_not_heard_of_yet_is_not_called_done(mut shop: S
         && is_success(answer)
         && shown != new
     {
-        answer.point("the old price is still there");
+        answer.point("when this was answered, the old price was still there");
         fail(
             format!(
                 "a visitor, PUT {path}, a visitor just before the commit; each message to Redis \
@@ -185,7 +185,7 @@ async fn a_change_that_redis_has_not_heard_of_yet_is_not_called_done(mut shop: S
 }
 
 /// Two admins, two instances, one product: their commits have an order, and what they tell
-/// Redis may arrive in the other one.
+/// Redis may arrive in the opposite one.
 #[labkit::test]
 async fn two_writers_leave_the_price_that_the_catalogue_has(mut shop: Shop) {
     let [product] = shop.catalogue.products();

@@ -2,24 +2,20 @@
 
 use std::time::{Duration, Instant};
 
+use caching_checks::stale::{
+    HARD, LOCK, OVER, SOFT, as_it_is, at_rest, expect_at_once, expect_ends_within, expect_refresh,
+    go_stale, let_go_stale, next_word, until_seen,
+};
 use caching_checks::{
     Instance, Shop, Sort, Thing, arrivals, expect_answered, expect_served, expect_shown, lost_since,
 };
-use labkit::finding::fail;
+use labkit::finding::{fail, fail_because};
 use labkit::patience::{PATIENCE, timeout};
 use labkit::upstream::Gate;
-use labkit::wire::{Hold, Match, Step, Steps};
+use labkit::wire::{Hold, Match, Step};
 use rand::RngExt as _;
 use serde_json::Value;
 
-/// RANKING_SOFT_MS, where a check does not say otherwise.
-const SOFT: i64 = 60_000;
-/// RANKING_HARD_MS, where a check does not say otherwise.
-const HARD: i64 = 600_000;
-/// LOCK_TTL_MS.
-const LOCK: i64 = 30_000;
-/// What is added to a life so that it is over.
-const OVER: i64 = 1_000;
 /// What is left of a life that is not over: more than a check takes.
 const LAST: i64 = 30_000;
 /// A lock that ends while a load is held.
@@ -28,6 +24,13 @@ const SHORT_LOCK_MS: u64 = 1_000;
 /// A load that takes long: longer than somebody waits who waits for a moment only. Decides how
 /// sure we are to see that, never the verdict on a service that waits.
 const LONG_LOAD: Duration = Duration::from_millis(1_200);
+
+/// A first load that takes longer still: whoever finds nothing has nothing to be content with.
+const FIRST_LOAD: Duration = Duration::from_secs(3);
+
+/// What is left of the hard life of a ranking that is refreshed at the last moment: less than
+/// `LOCK_TTL_MS`, more than a check takes.
+const ALMOST_GONE: i64 = 20_000;
 
 /// How many ask each instance at the same time.
 const CALLERS: usize = 10;
@@ -180,14 +183,14 @@ async fn who_finds_nothing_waits_for_a_load(shop: Shop) {
     let did = format!(
         "GET {path} by two callers on each of two instances, with an empty Redis and the catalogue \
          held back for {} s or more",
-        LONG_LOAD.as_secs_f64()
+        FIRST_LOAD.as_secs_f64()
     );
     let mut crowd = shop
         .app
         .begin_crowd([path; 2])
         .and(other.begin_crowd([path; 2]));
     let _ = crowd.until(gate.parked(1)).await;
-    crowd.during(tokio::time::sleep(LONG_LOAD)).await;
+    crowd.during(tokio::time::sleep(FIRST_LOAD)).await;
     gate.open();
     let (some, others) = crowd.answer().await;
     for answers in [&some, &others] {
@@ -312,13 +315,7 @@ async fn a_refresh_leaves_no_key_without_an_end_at_any_moment(mut shop: Shop) {
     let mut reader = shop.app.begin_crowd([path]);
     let mut after = String::new();
     for _ in 0..MOST_STEPS {
-        let next = async {
-            tokio::select! {
-                word = words.next() => word,
-                () = shop.app.fall_silent() => None,
-            }
-        };
-        let Some(word) = reader.during(next).await else {
+        let Some(word) = reader.during(shop.app.next_said(&mut words)).await else {
             break;
         };
         let held = || 1 + words.waiting();
@@ -436,13 +433,19 @@ async fn what_another_has_refreshed_meanwhile_is_not_loaded_again(mut shop: Shop
     let path = ranking.path.as_str();
     let other = shop.second_app().await;
     let rounds = shop.mark();
-    // A reader who is held for a moment, and one who is held for as long as a lock lives;
-    // before each thing that it says once.
-    for asleep in [0, LOCK + OVER] {
+    // A reader who is held for a moment, and one who is held for as long as a lock lives, also
+    // where the refresh has brought the same; before each thing that it says once.
+    for (asleep, changes) in [(0, true), (LOCK + OVER, true), (LOCK + OVER, false)] {
         for said in 1..MOST_STEPS {
             shop.redis.forget_everything().await;
             shop.begin_round(rounds);
-            let new = go_stale(&mut shop, &ranking, &[&other]).await;
+            let stale = as_it_is(&shop, path);
+            let new = if changes {
+                go_stale(&mut shop, &stale, &[&other]).await
+            } else {
+                let_go_stale(&shop, &stale, &[&other]).await;
+                stale.value.clone()
+            };
             let untouched = shop.redis.contents().await;
             let before = shop.catalogue.door.count("GET", path);
             let mut words = shop.app.redis.hold_each(Match::any());
@@ -468,10 +471,12 @@ async fn what_another_has_refreshed_meanwhile_is_not_loaded_again(mut shop: Shop
             if !other.asks(path).await {
                 break;
             }
+            other.has_loaded().await;
             let did = format!(
                 "GET {path}; let it go stale; GET, held before its `{}`; GETs on another \
-                 instance until it was refreshed",
-                held.message().kind
+                 instance until it was refreshed{}",
+                held.message().kind,
+                if changes { "" } else { " (with the same)" }
             );
             until_seen(&shop, &other, path, &new, &did).await;
             let loads = at_rest(&shop, &other, path).await;
@@ -480,15 +485,66 @@ async fn what_another_has_refreshed_meanwhile_is_not_loaded_again(mut shop: Shop
             let _ = reader.answer().await.expect_ok();
             shop.app.come_in().await;
             let more = at_rest(&shop, &other, path).await - loads;
+            let did = format!("{did}; {} s later let the first one go", asleep / 1000);
             if more > 0 {
                 fail(
-                    format!("{did}; {} s later let the first one go", asleep / 1000),
+                    did,
                     format!("the catalogue was asked {more} more time(s)"),
                     "never: by then the ranking was fresh",
                 );
             }
+            for app in [&other, &shop.app] {
+                let answer = app.get(path).await.expect_ok();
+                let shown: Value = answer.json();
+                if shown != new {
+                    answer.point("not the refreshed one");
+                    fail_because(
+                        format!("{did}; GET on both"),
+                        format!("GET {path} shows {shown}, though nobody has loaded it since"),
+                        format!("the refreshed one: {new}"),
+                        "Who is to be chosen says to Redis that it refreshes. Where it writes what \
+                         it has seen along with that, it writes over what another has brought \
+                         meanwhile.",
+                    );
+                }
+            }
         }
     }
+}
+
+/// Shortly before its end a ranking has less to live than a refresh may take. It ends all the same:
+/// who gives it time for the refresh shows it for as long as each refresh fails.
+#[labkit::test]
+async fn a_refresh_at_the_last_moment_prolongs_nothing(mut shop: Shop) {
+    let [ranking] = shop.catalogue.goods.some(Sort::Ranking);
+    let path = ranking.path.as_str();
+    let _ = go_stale(&mut shop, &ranking, &[]).await;
+    let lives = shop.redis.entries().await;
+    let longest = lives.iter().map(|entry| entry.pttl).max().unwrap_or(0);
+    let passes = (longest - ALMOST_GONE).max(0);
+    shop.redis.pass(passes, &[&shop.app]).await;
+    let kept = shop.redis.contents().await;
+    let gate = shop.catalogue.door.gate("GET", path);
+    let did = format!(
+        "GET {path}; let all of its life pass but {} s; GET, with the catalogue held back",
+        ALMOST_GONE / 1000
+    );
+    expect_at_once(&shop.app, &ranking, &did).await;
+    expect_refresh(&shop, path, 1, &did).await;
+    shop.app.fall_silent().await;
+    for (key, _, ends) in shop.redis.contents().await {
+        let earlier = kept.iter().find(|(it, ..)| *it == key);
+        if let Some((_, _, was)) = earlier
+            && ends > *was
+        {
+            fail(
+                did,
+                format!("`{key}` was given {} ms more to live", ends - was),
+                "what is there ends when it was to end: nothing has been loaded yet",
+            );
+        }
+    }
+    gate.open();
 }
 
 /// A refresh that is slow, and another one that has begun after its lock had ended.
@@ -587,6 +643,73 @@ async fn a_late_failure_does_not_end_the_refresh_of_another(mut shop: Shop) {
     until_seen(&shop, &other, path, &new, &did).await;
 }
 
+/// Between a look at a lock and its end there is time for it to become another's. Who fails tidies
+/// up behind itself, and must not tidy away what is not its own any more.
+#[labkit::test]
+async fn a_failure_that_is_slow_to_tidy_up_does_not_end_the_refresh_of_another(mut shop: Shop) {
+    let [ranking] = shop.catalogue.goods.some(Sort::Ranking);
+    let path = ranking.path.as_str();
+    let other = shop.second_app().await;
+    let rounds = shop.mark();
+    // Before each thing that it says after the failure once.
+    for said in 0..MOST_STEPS {
+        shop.redis.forget_everything().await;
+        shop.begin_round(rounds);
+        let stale = as_it_is(&shop, path);
+        let new = go_stale(&mut shop, &stale, &[&other]).await;
+        let before = shop.catalogue.door.count("GET", path);
+        let slow = shop.app.catalogue.hold(Match::request("GET", path));
+        let did = format!("GET {path}; let it go stale; GET, with a catalogue that fails");
+        expect_at_once(&shop.app, &stale, &did).await;
+        if slow.reached().await.is_err() {
+            fail(
+                did,
+                "nobody has asked the catalogue",
+                "a refresh: the ranking is stale",
+            );
+        }
+        let mut words = shop.app.redis.hold_each(Match::any());
+        // So does all that its instance asks from here on: whether a failed refresh is tried again
+        // at once is not asked here.
+        shop.app.catalogue.down();
+        drop(slow);
+        let mut held: Option<Step> = None;
+        for _ in 0..=said {
+            // The one before goes on.
+            drop(held.take());
+            held = shop.app.next_said(&mut words).await;
+            if held.is_none() {
+                return;
+            }
+        }
+        let Some(held) = held else { return };
+        let did = format!(
+            "{did}; its `{}` held until LOCK_TTL_MS={LOCK} had passed and GET on another instance \
+             had begun a refresh; let it go; GET on the other again",
+            held.message().kind
+        );
+        shop.redis.pass(LOCK + OVER, &[&shop.app, &other]).await;
+        let gate = shop.catalogue.door.gate("GET", path);
+        expect_at_once(&other, &stale, &did).await;
+        expect_refresh(&shop, path, before, &did).await;
+        drop((held, words));
+        shop.app.fall_silent().await;
+        expect_at_once(&other, &stale, &did).await;
+        other.fall_silent().await;
+        let more = shop.catalogue.door.count("GET", path) - before - 1;
+        if more > 0 {
+            fail(
+                did,
+                format!("the catalogue was asked {more} more time(s), beside that refresh"),
+                "never: the refresh of the other instance goes on",
+            );
+        }
+        gate.open();
+        until_seen(&shop, &other, path, &new, &did).await;
+        shop.app.catalogue.up();
+    }
+}
+
 /// A lock of one's own instance need not be one's own: an instance may have begun another refresh
 /// since.
 #[labkit::test]
@@ -660,10 +783,7 @@ async fn nobody_refreshes_beside_the_last_words_of_a_refresh(mut shop: Shop) {
         for _ in 0..=nth {
             // The one before goes on.
             drop(last.take());
-            last = tokio::select! {
-                word = words.next() => word,
-                () = shop.app.fall_silent() => None,
-            };
+            last = shop.app.next_said(&mut words).await;
             if last.is_none() {
                 return;
             }
@@ -885,127 +1005,4 @@ async fn a_ranking_does_not_wait_for_another_ranking(shop: Shop) {
         expect_refresh(&shop, path, 1, &did).await;
     }
     drop(gates);
-}
-
-/// Fails the check unless a reader is shown this ranking while nobody can load it.
-async fn expect_at_once(app: &Instance, ranking: &Thing, did: &str) {
-    let mut reader = app.begin_crowd([ranking.path.as_str()]);
-    let waits = reader.during(app.waits_for_no_answer()).await;
-    if waits && reader.answered().is_none() {
-        fail(
-            did,
-            format!(
-                "GET {} is not answered, though Redis has told all that it was asked",
-                ranking.path
-            ),
-            "the ranking that is there, at once: nobody waits while there is something to show",
-        );
-    }
-    let answers = reader.answer().await;
-    expect_served(&answers, ranking, did, "they wait for the catalogue");
-}
-
-/// The next thing that an instance says to Redis, held; nothing, where it has asked the
-/// catalogue for a refresh before that.
-async fn next_word(words: &mut Steps, shop: &Shop, path: &str, before: usize) -> Option<Step> {
-    let door = &shop.catalogue.door;
-    tokio::select! {
-        word = words.next() => word.filter(|_| door.count("GET", path) == before),
-        _ = arrivals(door, path, before + 1) => None,
-    }
-}
-
-/// Fails the check unless the catalogue is asked once more than before.
-async fn expect_refresh(shop: &Shop, path: &str, before: usize, did: &str) {
-    if !arrivals(&shop.catalogue.door, path, before + 1).await {
-        fail(
-            did,
-            format!("nobody has asked the catalogue for {path}"),
-            "a refresh: the ranking is stale",
-        );
-    }
-}
-
-/// The ranking that the catalogue has now.
-fn as_it_is(shop: &Shop, path: &str) -> Thing {
-    Thing {
-        path: path.to_owned(),
-        value: shop.catalogue.goods.truth(path),
-    }
-}
-
-/// Loads the ranking where it is not, and lets it go stale. What the catalogue says by then.
-async fn go_stale(shop: &mut Shop, ranking: &Thing, others: &[&Instance]) -> Value {
-    let _ = shop.app.get(&ranking.path).await.expect_ok();
-    let new = shop.renew(ranking, Sort::Ranking).value;
-    let apps: Vec<&Instance> = [&shop.app]
-        .into_iter()
-        .chain(others.iter().copied())
-        .collect();
-    shop.redis.pass(SOFT + OVER, &apps).await;
-    new
-}
-
-/// Reads until the new ranking shows; that it does is bound to happen.
-async fn until_seen(shop: &Shop, app: &Instance, path: &str, new: &Value, did: &str) {
-    let mut last = None;
-    let seen = async {
-        loop {
-            let answer = app.get(path).await.expect_ok();
-            let shown: Value = answer.json();
-            if shown == *new {
-                return;
-            }
-            last = Some((answer, shown));
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let Err(_) = timeout(PATIENCE, seen).await else {
-        return;
-    };
-    let still = last.map_or_else(String::new, |(answer, shown)| {
-        answer.point("still the old one");
-        format!("it still shows {shown}; ")
-    });
-    fail(
-        did,
-        format!(
-            "{} s later {still}requests at the catalogue so far: {}",
-            PATIENCE.as_secs(),
-            shop.catalogue.door.count("GET", path)
-        ),
-        format!("the refreshed one: {new}"),
-    );
-}
-
-/// How often the catalogue was asked, once nobody is on the way to it any more.
-async fn at_rest(shop: &Shop, other: &Instance, path: &str) -> usize {
-    loop {
-        let loads = shop.catalogue.door.count("GET", path);
-        shop.app.fall_silent().await;
-        other.fall_silent().await;
-        if shop.catalogue.door.count("GET", path) == loads {
-            return loads;
-        }
-    }
-}
-
-/// Fails the check unless all that Redis holds ends within `most`; the longest life.
-async fn expect_ends_within(shop: &Shop, did: &str, most: i64) -> i64 {
-    let mut longest = 0;
-    for entry in shop.redis.entries().await {
-        if entry.pttl == -1 || entry.pttl > most {
-            let lives = match entry.pttl {
-                -1 => "never ends (PTTL -1)".to_owned(),
-                pttl => format!("lives another {pttl} ms"),
-            };
-            fail(
-                did,
-                format!("`{}` {lives}", entry.key),
-                format!("at most {most} ms, what may be left of the hard life"),
-            );
-        }
-        longest = longest.max(entry.pttl);
-    }
-    longest
 }

@@ -2,14 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use caching_checks::{
-    Answers, Entry, InFlight, Instance, Lock, Shop, Sort, Thing, arrivals, expect_answered,
-    expect_served, expect_shown, lost_since,
+use caching_checks::deals::{
+    FREE, begin_crowds, both, first_lock, never_asked, state_of, take_over, until_loading,
 };
-use labkit::answer::Answer;
+use caching_checks::{
+    Entry, Lock, Shop, Sort, Thing, arrivals, expect_answered, expect_served, expect_shown,
+    lost_since,
+};
 use labkit::finding::{fail, fail_because};
-use labkit::upstream::Gate;
-use labkit::wire::Match;
+use labkit::wire::{Match, Step};
 use rand::RngExt as _;
 
 /// How many ask each instance at the same time.
@@ -36,9 +37,6 @@ const SHORT_LOCK_MS: u64 = 2_000;
 /// A load in which more than half of that life is over: whoever prolongs a lock by then does so
 /// meanwhile. Decides how sure we are to see that, never the verdict on a service that does not.
 const HALF_A_LOCK: Duration = Duration::from_millis(1_200);
-
-/// What those who still wait have not noticed.
-const FREE: &str = "the lock is free, and who looks again every three seconds has seen it";
 
 /// How many messages a holder may need to write the deal and to end its lock.
 const MOST_STEPS: usize = 20;
@@ -479,128 +477,6 @@ async fn a_lock_that_ended_early_costs_nobody_the_deal(shop: Shop) {
         .expect(1, "the deal is in Redis when the first answer is out");
 }
 
-/// The lock of an instance's first load, which ends before another begins.
-async fn first_lock(shop: &Shop, app: &Instance, path: &str) -> Lock {
-    let gate = shop.catalogue.door.gate("GET", path);
-    let mut request = app.begin_get(path);
-    until_loading(&mut request, &gate, path).await;
-    let lock = shop.redis.lock(&format!("GET {path}")).await;
-    gate.open();
-    let _ = request.answer().await.expect_ok();
-    app.settle().await;
-    lock
-}
-
-/// Loads deals at the same time and gives all of their locks to other holders before the
-/// `nth` message that follows the loads, which end as `fails` says. Says how many there were, or
-/// fails the check. `tokens` are those of earlier loads; the first one was another instance's, and
-/// is what the other holders have: a token of the form that the service gives to its own.
-async fn take_over(
-    shop: &mut Shop,
-    deals: &[Thing],
-    fails: Option<u16>,
-    nth: usize,
-    tokens: &mut Vec<String>,
-) -> usize {
-    let gets: Vec<String> = deals.iter().map(|it| format!("GET {}", it.path)).collect();
-    let gets = gets.join(" and ");
-    let did = format!("{gets}; while the catalogue was asked, looked for the lock");
-    let taken = format!("{gets}; when the catalogue had answered, gave the lock to another holder");
-    let app = &shop.app;
-    let mut gates = Vec::new();
-    let mut locks: Vec<Lock> = Vec::new();
-    let mut requests = Vec::new();
-    for Thing { path, .. } in deals {
-        let gate = shop.catalogue.door.gate("GET", path);
-        let mut request = app.begin_crowd([path.as_str()]);
-        if request.until(gate.parked(1)).await != Some(Ok(())) {
-            if locks.is_empty() {
-                never_asked(path);
-            }
-            fail_because(
-                &gets,
-                format!("GET {path} does not reach the catalogue while the other is loaded"),
-                "a lock for each deal",
-                "A lock that several deals share makes the slowest of them the pace of all.",
-            );
-        }
-        let lock = shop.redis.lock_beside(&locks, &did).await;
-        if tokens.contains(&lock.token) {
-            let token = &lock.token;
-            fail(
-                match tokens.len() {
-                    0 => format!("{gets}, with an empty Redis"),
-                    1 => format!("{gets}, with an empty Redis, after an earlier load (not shown)"),
-                    before => format!(
-                        "{gets}, with an empty Redis, after {before} earlier loads (not shown)"
-                    ),
-                },
-                format!("two loads held a lock with the same token `{token}`"),
-                "a token that no other holder has: how else is a lock known to be one's own?",
-            );
-        }
-        tokens.push(lock.token.clone());
-        locks.push(lock);
-        gates.push(gate);
-        requests.push(request);
-    }
-    let foreign = tokens[0].clone();
-    let (mut step, mut before) = (0, None);
-    let mut steps = app.steps();
-    if let Some(says) = fails {
-        for Thing { path, .. } in deals {
-            shop.catalogue.door.fail("GET", path, says);
-        }
-    }
-    for gate in gates {
-        gate.open();
-    }
-    let answers = steps
-        .walk(InFlight::all(requests), async |last| {
-            if step == nth {
-                for lock in &locks {
-                    shop.give_away(&lock.key, &foreign).await;
-                }
-                before = last.map(str::to_owned);
-            }
-            step += 1;
-        })
-        .await;
-    drop(steps);
-    app.settle().await;
-    // What is answered after a failed load, and when, has checks of its own.
-    if fails.is_none() {
-        for (answers, deal) in answers.iter().zip(deals) {
-            expect_served(answers, deal, &taken, "the catalogue has answered");
-        }
-    }
-    if step <= nth {
-        return step;
-    }
-    for Lock { key, .. } in &locks {
-        if shop.redis.text_of(key, &did).await.as_ref() != Some(&foreign) {
-            let keys: Vec<String> = locks.iter().map(|it| format!("`{}`", it.key)).collect();
-            let load = match fails {
-                Some(says) => format!("the load, which the catalogue answered with {says}"),
-                None => "the load".to_owned(),
-            };
-            let after = match before {
-                Some(message) => format!("after {load}, and after your service's `{message}`"),
-                None => format!("after {load}"),
-            };
-            fail(
-                format!(
-                    "{gets}; {after}, gave {} to another holder",
-                    keys.join(" and ")
-                ),
-                "the other holder's lock is gone: your service has ended it",
-                format!("`{key}` with the other holder's token: it is not yours any more"),
-            );
-        }
-    }
-    step
-}
-
 /// Instances are killed: by a deployment, by the machine, by their own memory. What they
 /// held must not be held for ever.
 #[labkit::test]
@@ -669,6 +545,73 @@ async fn a_client_that_hangs_up_strands_nobody(mut shop: Shop) {
     let did = did + "; then Redis was emptied, and the deal changed in the catalogue";
     for app in [&shop.app, &other] {
         expect_shown(&app.get(path).await, &changed.value, &did);
+    }
+}
+
+/// People close tabs, also when the lock under which their load began has long been another's. What
+/// tidies up behind a request that was cut short has to look whose lock it ends, like everybody else.
+#[labkit::test]
+async fn a_client_that_hangs_up_ends_no_lock_of_another_holder(shop: Shop) {
+    let [deal] = shop.catalogue.goods.some(Sort::Deal);
+    let path = deal.path.as_str();
+    let other = shop.second_app().await;
+    let foreign = first_lock(&shop, &other, path).await.token;
+    let rounds = shop.mark();
+    // Whether the load goes on without its client: seen once.
+    let mut goes_on = None;
+    // Before it hangs up, and before each message that follows once.
+    for nth in 0..MOST_STEPS {
+        shop.redis.forget_everything().await;
+        shop.begin_round(rounds);
+        let gate = shop.catalogue.door.gate("GET", path);
+        let mut holder = shop.app.begin_get(path);
+        until_loading(&mut holder, &gate, path).await;
+        let did = format!("GET {path}; while the catalogue was asked");
+        let lock = shop.redis.lock(&did).await;
+        if nth == 0 {
+            shop.give_away(&lock.key, &foreign).await;
+        }
+        let mut words = shop.app.redis.hold_each(Match::any());
+        shop.app.hang_up(holder, path).await;
+        if goes_on != Some(true) {
+            shop.app.abandoned_loads_leave(&gate).await;
+        }
+        let load_goes_on = *goes_on.get_or_insert_with(|| gate.parked_now() > 0);
+        gate.open();
+        if load_goes_on {
+            shop.app.has_loaded().await;
+        }
+        let mut held: Option<Step> = None;
+        for _ in 0..nth {
+            // The one before goes on.
+            drop(held.take());
+            held = shop.app.next_said(&mut words).await;
+            if held.is_none() {
+                return;
+            }
+        }
+        if nth > 0 {
+            shop.give_away(&lock.key, &foreign).await;
+        }
+        let before = held.as_ref().map(|held| held.message().kind.to_string());
+        drop((held, words));
+        shop.app.fall_silent().await;
+        if shop.redis.text_of(&lock.key, &did).await.as_ref() != Some(&foreign) {
+            let did = match before {
+                None => format!("{did}, gave its lock to another holder, and the client hung up"),
+                Some(message) => format!(
+                    "{did}, the client hung up; before `{message}` gave its lock to another holder"
+                ),
+            };
+            fail(
+                did,
+                "the other holder's lock is gone: your service has ended it",
+                format!(
+                    "`{}` with the other holder's token: it is not yours any more",
+                    lock.key
+                ),
+            );
+        }
     }
 }
 
@@ -904,55 +847,4 @@ async fn one_deal_does_not_wait_for_another(shop: Shop) {
     expect_served(&answers, &quick, &did, &format!("{} is loaded", slow.path));
     gate.open();
     expect_served(&request.answer().await, &slow, &did, "");
-}
-
-/// So many callers on each of two instances, followed until a load is parked at the gate and the
-/// others have come in.
-async fn begin_crowds<'a, const CALLERS: usize>(
-    [one, other]: [&'a Instance; 2],
-    gate: &Gate,
-    path: &'a str,
-) -> InFlight<'a, (Answers, Answers)> {
-    let mut crowds = one
-        .begin_crowd([path; CALLERS])
-        .and(other.begin_crowd([path; CALLERS]));
-    until_loading(&mut crowds, gate, path).await;
-    crowds
-        .during(async { tokio::join!(one.come_in(), other.come_in()) })
-        .await;
-    crowds
-}
-
-/// Waits until a load is parked at the gate.
-async fn until_loading<T>(request: &mut InFlight<'_, T>, gate: &Gate, path: &str) {
-    match request.until(gate.parked(1)).await {
-        Some(Ok(())) => {}
-        Some(Err(_)) => never_asked(path),
-        None => fail_because(
-            format!("GET {path}, with no deal in Redis"),
-            "your service has answered, and nothing has arrived at the catalogue",
-            format!("GET {path} at the catalogue: nobody else knows the deal"),
-            "Whoever is answered without the catalogue, and without a deal in Redis, is told of \
-             something else: an error, a failure that is over, or a copy that the instance keeps.",
-        ),
-    }
-}
-
-async fn state_of(shop: &Shop, lock: &Lock) -> String {
-    match shop.redis.is_held(lock).await {
-        true => format!("the lock `{}` is still held", lock.key),
-        false => FREE.to_owned(),
-    }
-}
-
-fn never_asked(path: &str) -> ! {
-    fail(
-        format!("GET {path}, with an empty Redis"),
-        "nothing has arrived at the catalogue",
-        format!("GET {path} at the catalogue: nobody else knows the deal"),
-    )
-}
-
-fn both((some, others): (Answers, Answers)) -> Vec<Option<Answer>> {
-    some.into_iter().chain(others).collect()
 }
