@@ -196,6 +196,8 @@ fn tell(stderr: impl std::io::BufRead, notes: &dyn Notes) -> String {
             if compiled == 8 {
                 notes.note("cargo compiles the lab's libraries; that takes a minute or two, once");
             }
+        } else if line.contains("Blocking waiting") && line.contains("package cache") {
+            notes.progress("waiting for the package cache, which another cargo is using");
         } else if line.contains("Blocking waiting") {
             notes.progress("waiting for another cargo to finish");
         } else if line.trim_start().starts_with("Download") {

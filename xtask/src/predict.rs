@@ -2,11 +2,13 @@
 //! Asked on a terminal, once.
 
 use std::io::{self, BufRead, IsTerminal as _, Write as _};
+use std::num::ParseIntError;
 
 use crate::checkout::Checkout;
 use crate::cli::{self, Verb};
 use crate::lab::{self, Exercise, Lab, Predict};
 use crate::progress::{self, LabProgress};
+use crate::provider::Notes;
 use crate::report::style::Look;
 use crate::report::{Prediction, Report, say_notes};
 
@@ -38,12 +40,26 @@ pub(crate) fn ask_before(verb: &Verb) {
         return;
     };
     let known = progress::read(&checkout, &say_notes());
-    if let Some(predict) = &exercise.predict
-        && is_first(known.labs.get(&lab.name), exercise)
-        && let Ok(guess) = ask(&predict.question, &mut io::stdin().lock())
+    if let Some(question) = due(known.labs.get(&lab.name), exercise)
+        && let Ok(guess) = ask(&question, &mut io::stdin().lock())
     {
-        keep(&checkout, &lab, exercise, guess, false);
+        if guess.is_some() {
+            // On a starter there is nothing yet to compare it with.
+            let _ = writeln!(io::stdout(), "kept, until your code shows what it is\n");
+        }
+        keep(&checkout, &lab, exercise, guess, false, &say_notes());
     }
+}
+
+/// What is asked before the first check of an exercise; nothing where it has been asked, or where
+/// the answer may have been seen.
+pub(crate) fn due(known: Option<&LabProgress>, exercise: &Exercise) -> Option<String> {
+    let predict = exercise.predict.as_ref()?;
+    let first = known.is_none_or(|known| {
+        let asked = known.guesses.contains_key(&exercise.id);
+        !asked && !known.has_been_judged(&exercise.id)
+    });
+    first.then(|| format!("Once this exercise works: {}", predict.question))
 }
 
 /// Whether somebody can be asked at all.
@@ -62,20 +78,25 @@ pub(crate) fn ask(question: &str, typed: &mut impl BufRead) -> io::Result<Option
         stdout.flush()?;
         let mut line = String::new();
         typed.read_line(&mut line)?;
-        // A person writes 1,000 or 1 000.
-        let plain: String = line
-            .chars()
-            .filter(|c| !matches!(c, ',' | '_' | '.') && !c.is_whitespace())
-            .collect();
-        if plain.is_empty() {
-            return Ok(None);
-        }
-        if let Ok(number) = plain.parse() {
-            return Ok(Some(number));
+        if let Ok(guess) = number(&line) {
+            return Ok(guess);
         }
         writeln!(stdout, "a whole number, please")?;
     }
     Ok(None)
+}
+
+/// The number that somebody has typed; none where nothing was typed.
+pub(crate) fn number(typed: &str) -> Result<Option<u64>, ParseIntError> {
+    // A person writes 1,000 or 1 000.
+    let plain: String = typed
+        .chars()
+        .filter(|c| !matches!(c, ',' | '_' | '.') && !c.is_whitespace())
+        .collect();
+    match plain.as_str() {
+        "" => Ok(None),
+        plain => plain.parse().map(Some),
+    }
 }
 
 /// Keeps what was said, so that it is asked once; with `told`, it will be shown at once.
@@ -85,21 +106,15 @@ pub(crate) fn keep(
     exercise: &Exercise,
     guess: Option<u64>,
     told: bool,
+    notes: &dyn Notes,
 ) {
-    progress::change(checkout, &say_notes(), |progress| {
+    progress::change(checkout, notes, |progress| {
         let own = progress.labs.entry(lab.name.clone()).or_default();
         own.guesses.insert(exercise.id.clone(), guess);
         if told {
             own.told.insert(exercise.id.clone());
         }
     });
-}
-
-fn is_first(known: Option<&LabProgress>, exercise: &Exercise) -> bool {
-    known.is_none_or(|known| {
-        let asked = known.guesses.contains_key(&exercise.id);
-        !asked && !known.has_been_judged(&exercise.id)
-    })
 }
 
 /// Sets beside each guess what was measured, once: after that it is old news.

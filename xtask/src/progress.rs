@@ -210,6 +210,7 @@ impl Progress {
                 files: exercise.files.iter().map(|file| lab.shown(file)).collect(),
             }),
             begins: self.beginning(lab).map(str::to_owned),
+            carried: String::new(),
         }
     }
 

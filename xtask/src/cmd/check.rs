@@ -4,9 +4,11 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use clap::ValueEnum as _;
+
 use crate::checkout::Checkout;
 use crate::cli::{self, Check, Format};
-use crate::provider::RunFolder;
+use crate::provider::{Choice, RunFolder};
 use crate::report::json::Json;
 use crate::report::terminal::Terminal;
 use crate::report::{Outlook, Reporter};
@@ -56,13 +58,25 @@ pub(crate) async fn check(checkout: &Checkout, options: &Check) -> anyhow::Resul
             });
             attempt::keep(checkout, &report, &*reporter);
             // Another lab that cannot be read is not this run's business.
-            known.outlook(&lab, &lab::all(&checkout.root).unwrap_or_default())
+            Outlook {
+                carried: carried(options.services),
+                ..known.outlook(&lab, &lab::all(&checkout.root).unwrap_or_default())
+            }
         }
         _ => Outlook::default(),
     };
     // A reader that closed the pipe has what it wanted: the exit code is still the verdict.
     let _ = reporter.finish(&report, &outlook);
     Ok(ExitCode::from(report.exit_code))
+}
+
+/// The option that has the next command use the same servers.
+fn carried(services: Choice) -> String {
+    let name = services.to_possible_value();
+    match name.filter(|_| services != Choice::default()) {
+        Some(name) => format!(" --services {}", name.get_name()),
+        None => String::new(),
+    }
 }
 
 /// How many checks run at once where nothing is said: four a core, for a check waits about three

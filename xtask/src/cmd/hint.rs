@@ -43,7 +43,8 @@ pub(super) fn one_more(
     }
     if let Some(check) = red(checkout, lab, exercise) {
         text.push_str(&format!(
-            "\nthe first red check of your last attempt: {check}\n"
+            "\nthe hints are those of the exercise, whatever is red; first red in your last \
+             attempt: {check}\n"
         ));
     }
     let more = match of - shown.min(of) {

@@ -123,7 +123,10 @@ impl Tour<'_> {
                 bail!(Fault::new(
                     Whose::Usage,
                     format!("{target} has passed already: you are past the beginning"),
-                    format!("cargo xtask next {}", self.lab.name)
+                    format!(
+                        "`cargo xtask next {}` goes on, `cargo xtask reset {target}` puts it back",
+                        self.lab.name
+                    )
                 ));
             }
             bail!(Fault::new(
@@ -164,7 +167,14 @@ impl Tour<'_> {
         let pool = Pool::open(self.checkout, self.lab, services, &folder, &*reporter);
         let (guess, pool) = tokio::join!(self.guess(), pool);
         let guess = guess?;
-        predict::keep(self.checkout, self.lab, self.exercise, guess, true);
+        predict::keep(
+            self.checkout,
+            self.lab,
+            self.exercise,
+            guess,
+            true,
+            &*self.hushed,
+        );
         self.hushed.terminal();
         self.hushed
             .progress("building; the first time it takes two to three minutes");

@@ -188,6 +188,9 @@ pub(crate) struct Outlook {
     pub(crate) open: Option<Open>,
     /// The exercise that `start` leads into, where the lab has a beginning.
     pub(crate) begins: Option<String>,
+    /// What of this command goes for the next one as well, with a space before it:
+    /// ` --services native`. Empty where nothing does.
+    pub(crate) carried: String,
 }
 
 /// An exercise that has not passed.

@@ -297,7 +297,7 @@ fn next(
     outlook: &Outlook,
     worked_on: Option<&ExerciseReport>,
 ) -> Vec<(&'static str, String)> {
-    let lab = &report.lab;
+    let (lab, carried) = (&report.lab, &outlook.carried);
     if report.variant != "working" {
         return Vec::new();
     }
@@ -305,10 +305,13 @@ fn next(
         let id = &exercise.id;
         return match exercise.status {
             Status::Unavailable => vec![("next", "cargo xtask doctor".to_owned())],
-            Status::Error => vec![("next", format!("cargo xtask check {lab}/{id} --wire"))],
+            Status::Error => vec![(
+                "next",
+                format!("cargo xtask check {lab}/{id} --wire{carried}"),
+            )],
             Status::DoesNotCompile => vec![
                 ("edit", exercise.files.join(", ")),
-                ("next", format!("cargo xtask check {lab}/{id}")),
+                ("next", format!("cargo xtask check {lab}/{id}{carried}")),
                 ("stuck", format!("cargo xtask hint {lab}/{id}")),
             ],
             _ => vec![
@@ -319,7 +322,7 @@ fn next(
                         None => exercise.files.join(", "),
                     },
                 ),
-                ("next", format!("cargo xtask check {lab}/{id}")),
+                ("next", format!("cargo xtask check {lab}/{id}{carried}")),
                 ("stuck", format!("cargo xtask hint {lab}/{id}")),
             ],
         };
@@ -347,10 +350,10 @@ fn next(
             lines.extend([
                 ("read", format!("labs/{lab}/README.md, \"{}\"", open.title)),
                 ("edit", open.files.join(", ")),
-                ("next", format!("cargo xtask check {lab}/{id}")),
+                ("next", format!("cargo xtask check {lab}/{id}{carried}")),
             ]);
             if *lab == report.lab && outlook.begins.as_ref() == Some(id) {
-                lines.push(("or", format!("cargo xtask start {lab}")));
+                lines.push(("or", format!("cargo xtask start {lab}{carried}")));
             }
         }
         None => lines.push(("next", "cargo xtask".to_owned())),

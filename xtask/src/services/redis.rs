@@ -156,7 +156,8 @@ fn objection(config: &str) -> Option<String> {
         // Redis would take quotes and escapes off it, and we would know it by another name.
         if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
             return Some(format!(
-                "line {number}: `{name}` is not the plain name of a directive"
+                "line {number}: `{name}` is no name of a directive: those are letters, digits and \
+                 hyphens, without quotes"
             ));
         }
         let refused = NOT_TAKEN
@@ -391,9 +392,9 @@ mod tests {
         for (config, words) in [
             ("maxmemory 8mb\ninclude /tmp/more", "line 2: `include`"),
             (" INCLUDE /tmp/more", "your file has to stand by itself"),
-            ("\"include\" /tmp/more", "plain name"),
-            ("inc\"\\x6cude\" /tmp/more", "plain name"),
-            ("inc\0\nlude /tmp/more", "plain name"),
+            ("\"include\" /tmp/more", "no name of a directive"),
+            ("inc\"\\x6cude\" /tmp/more", "no name of a directive"),
+            ("inc\0\nlude /tmp/more", "no name of a directive"),
             ("rename-command INFO \"\"", "every command keeps its name"),
             ("user default off", "every command stays allowed"),
         ] {

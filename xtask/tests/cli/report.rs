@@ -103,7 +103,7 @@ fn json_is_whole_on_success_on_a_finding_on_a_compile_error_and_under_repeat() {
 const EXERCISES: [&str; 5] = ["one", "two", "three", "four", "five"];
 
 /// A lab of five exercises, each a route and a module of its own.
-fn five(name: &str) -> Lab {
+pub(crate) fn five(name: &str) -> Lab {
     let lab = Lab::new(name);
     let mut manifest = lab.read("lab.toml");
     manifest.truncate(manifest.find("[[exercise]]").expect("an exercise"));

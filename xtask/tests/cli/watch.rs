@@ -6,7 +6,8 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Ended, Lab, Run, Screen, wait_for};
+use crate::report::five;
+use crate::support::{Ended, Lab, Run, Screen, scratch, wait_for};
 
 const WRONG: &str =
     "pub(crate) fn greeting(name: &str) -> String {\n    format!(\"bye, {name}\")\n}\n";
@@ -83,6 +84,35 @@ fn a_save_while_it_builds_is_judged_next() {
     screen.shows("n goes on to the next exercise");
     screen.types("\x03");
     assert_eq!(gave_back(screen).code, 130);
+}
+
+#[test]
+fn the_next_exercise_begins_with_its_guess_and_its_brief() {
+    let lab = five("watched-next");
+    lab.change(
+        "lab.toml",
+        "id = \"two\"",
+        "id = \"two\"\npredict = { check = \"it_says_two\", question = \"How long is it?\" }",
+    );
+    lab.write(
+        "src/two.rs",
+        "pub(crate) fn two() -> String {\n    todo!()\n}\n",
+    );
+    let brief = lab.read("README.md") + "\n## two\n\nSay what it is called.\n";
+    lab.write("README.md", &brief);
+    let mut screen = Screen::of(&["watch", &format!("{}/one", lab.name)]);
+    screen.shows("n goes on to the next exercise");
+    screen.types("n");
+    screen.shows("Once this exercise works: How long is it?");
+    screen.types("1x2\x7f3");
+    screen.shows("your guess  13");
+    screen.types("\r");
+    screen.shows("Say what it is called.");
+    screen.types("q");
+    assert_eq!(gave_back(screen).code, 0);
+    let progress = fs::read(scratch().join(".labs/progress.json")).expect("it is kept");
+    let progress: serde_json::Value = serde_json::from_slice(&progress).expect("JSON");
+    assert_eq!(progress["labs"][&lab.name]["guesses"]["two"], 13);
 }
 
 #[test]

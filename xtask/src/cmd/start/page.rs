@@ -70,13 +70,13 @@ pub(super) fn before(
     }
     let written = match laid_out {
         true => {
-            "The file has just been written, as your colleague left it: if it is open in your \
-             editor, load it again."
+            "The file has just been written, as your colleague left it, in place of the starter: \
+             if it is open in your editor, load it again."
         }
         false => "The file stands as your colleague left it.",
     };
     let ask = format!(
-        "Write this right below line {}, and save; Ctrl-C leaves the file as it is:",
+        "Write this right below line {}, and save; after Ctrl-C `start` goes on:",
         here + 1
     );
     text += &format!(

@@ -15,6 +15,9 @@ const KEYS_OF_AN_OPEN_ONE: &str = "h hint  n skip  l list  w wire  q quit";
 /// While something else stands in place of the verdict.
 const KEYS_OF_A_PAGE: &str = "esc back  h one more hint  l list  q quit";
 
+/// While a number is asked for.
+const KEYS_OF_A_QUESTION: &str = "enter goes on, without a number too  q quit";
+
 /// All that the screen is made from.
 #[derive(Debug, Default)]
 pub(super) struct Model {
@@ -26,8 +29,12 @@ pub(super) struct Model {
     pub(super) report: Option<Report>,
     /// Why there is none, in place of it.
     pub(super) error: Option<String>,
+    /// What the brief says of an exercise that nobody has begun.
+    pub(super) brief: Option<String>,
     /// What was asked for by a key, in place of the verdict.
     pub(super) page: Option<String>,
+    /// The page is a question, and what is typed its answer.
+    pub(super) asks: bool,
     /// Timelines are shown whole.
     pub(super) wire: bool,
     /// Lines of the body that are above the screen.
@@ -65,6 +72,7 @@ impl Model {
         );
         screen.resize(rows.saturating_sub(1), String::new());
         let keys = match self.page {
+            Some(_) if self.asks => KEYS_OF_A_QUESTION,
             Some(_) => KEYS_OF_A_PAGE,
             None if self.report.as_ref().is_some_and(|it| open(it).is_none()) => KEYS,
             None => KEYS_OF_AN_OPEN_ONE,
@@ -106,11 +114,14 @@ impl Model {
             "" => String::new(),
             doing => format!("  {doing}"),
         };
-        let more = match lines > room {
+        let more = match lines > room && room > 0 {
             true => {
-                // On a narrow screen there is no room for the word.
-                let what = if look.width < 60 { "" } else { "line " };
-                format!("  ↑↓ {what}{}/{lines}", (self.scroll + room).min(lines))
+                let (from, to) = (self.scroll + 1, (self.scroll + room).min(lines));
+                // On a narrow screen there is no room for more.
+                match look.width < 60 {
+                    true => format!("  ↑↓ {to}/{lines}"),
+                    false => format!("  ↑↓ lines {from}-{to}/{lines}"),
+                }
             }
             false => String::new(),
         };
@@ -125,7 +136,7 @@ impl Model {
             return look.wrapped(error);
         }
         match &self.report {
-            Some(report) => verdict(report, self.wire, look),
+            Some(report) => verdict(report, self.brief.as_deref(), self.wire, look),
             None => String::new(),
         }
     }
@@ -140,7 +151,7 @@ pub(super) fn open(report: &Report) -> Option<&ExerciseReport> {
 }
 
 /// The one thing to work on first; below it what else is open.
-fn verdict(report: &Report, wire: bool, look: &Look) -> String {
+fn verdict(report: &Report, brief: Option<&str>, wire: bool, look: &Look) -> String {
     let Some(exercise) = open(report) else {
         let passed = report.exercises.iter();
         let lines: String = passed.map(|one| exercise_lines(one, true, look)).collect();
@@ -149,11 +160,17 @@ fn verdict(report: &Report, wire: bool, look: &Look) -> String {
             .iter()
             .map(|one| guess(one, look))
             .collect();
-        return format!("{lines}\n{guesses}n goes on to the next exercise\n");
+        // Above the list, which may be longer than the screen.
+        return format!("{guesses}n goes on to the next exercise\n\n{lines}");
     };
     let mut text = trouble(exercise, false, wire, look);
     match exercise.status {
-        Status::NotStarted => text.push_str(&begin(report, exercise)),
+        Status::NotStarted => {
+            text.push_str(&begin(report, exercise));
+            if let Some(brief) = brief {
+                text.push_str(&format!("\n{}\n", look.reflowed(brief)));
+            }
+        }
         Status::DoesNotCompile => {}
         _ => text.push_str(&exercise_lines(exercise, false, look)),
     }

@@ -1,5 +1,6 @@
 //! The loop: a round of checks after every save, with services that stay up between them.
 
+use std::fs;
 use std::future::pending;
 use std::io;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::provider::{Notes, RunFolder};
 use crate::report::style::Look;
 use crate::report::{ExerciseReport, Outlook, Report, Reporter, Status, words};
 use crate::run::{Building, Plan};
-use crate::{attempt, predict, progress};
+use crate::{attempt, brief, predict, progress};
 
 /// How a watch came to its end.
 #[derive(Debug, PartialEq, Eq)]
@@ -77,6 +78,14 @@ struct Watch<'a> {
     round: Option<JoinHandle<anyhow::Result<Report>>>,
     /// Something was saved, or another exercise chosen, since it began.
     stale: bool,
+    /// The guess that is asked for before the first round of an exercise.
+    guessing: Option<Guessing>,
+}
+
+/// A question, and what has been typed so far.
+struct Guessing {
+    question: String,
+    typed: String,
 }
 
 impl<'a> Watch<'a> {
@@ -93,6 +102,7 @@ impl<'a> Watch<'a> {
             news: unbounded_channel().0,
             round: None,
             stale: false,
+            guessing: None,
         }
     }
 
@@ -116,7 +126,9 @@ impl<'a> Watch<'a> {
                     None => return Ok(End::Quit),
                 },
                 () = files.changed() => {
-                    self.model.page = None;
+                    // Whoever saves has gone on: what was asked is skipped.
+                    self.guessing = None;
+                    self.close_page();
                     self.begin();
                 }
                 Some(doing) = news.recv() => self.model.doing = doing,
@@ -154,6 +166,7 @@ impl<'a> Watch<'a> {
         self.model.scroll = 0;
         match ended {
             Ok(report) => {
+                self.model.brief = self.brief_of_the_unbegun(&report);
                 self.model.report = Some(report);
                 self.model.error = None;
             }
@@ -162,9 +175,16 @@ impl<'a> Watch<'a> {
                 self.model.error = Some(format!("{error:#}"));
             }
         }
-        if self.stale {
+        if self.stale && self.guessing.is_none() {
             self.begin();
         }
+    }
+
+    /// The part of the brief that somebody needs now.
+    fn brief_of_the_unbegun(&self, report: &Report) -> Option<String> {
+        let open = screen::open(report).filter(|open| open.status == Status::NotStarted)?;
+        let brief = fs::read_to_string(self.shared.lab.folder.join("README.md")).ok()?;
+        brief::section(&brief, &open.title).map(str::to_owned)
     }
 
     fn key(&mut self, key: KeyEvent) -> Option<End> {
@@ -172,11 +192,12 @@ impl<'a> Watch<'a> {
         match key.code {
             KeyCode::Char('c') if control => return Some(End::Interrupted),
             KeyCode::Char('q') => return Some(End::Quit),
+            code if self.guessing.is_some() => self.answer(code),
             KeyCode::Char('h') => self.page(Self::hint),
             KeyCode::Char('l') => self.page(|watch| watch.list()),
             KeyCode::Char('w') => self.model.wire = !self.model.wire,
             KeyCode::Char('n') => self.next(),
-            KeyCode::Esc => self.model.page = None,
+            KeyCode::Esc => self.close_page(),
             KeyCode::Down | KeyCode::Char('j') => self.scroll_by(1),
             KeyCode::Up | KeyCode::Char('k') => {
                 self.model.scroll = self.model.scroll.saturating_sub(1);
@@ -205,6 +226,64 @@ impl<'a> Watch<'a> {
     fn page(&mut self, text: impl FnOnce(&Self) -> String) {
         self.model.page = Some(text(self));
         self.model.scroll = 0;
+    }
+
+    fn close_page(&mut self) {
+        self.model.page = None;
+        self.model.asks = false;
+    }
+
+    /// Asks for a guess before the first round of the exercise that is watched now.
+    fn ask(&mut self, question: String) {
+        self.guessing = Some(Guessing {
+            question,
+            typed: String::new(),
+        });
+        self.answer(KeyCode::Null);
+    }
+
+    /// Takes in a key of what is typed as a guess.
+    fn answer(&mut self, key: KeyCode) {
+        let Some(guessing) = &mut self.guessing else {
+            return;
+        };
+        let done = match key {
+            KeyCode::Char(c) if c.is_ascii_digit() => {
+                guessing.typed.push(c);
+                false
+            }
+            KeyCode::Backspace => {
+                guessing.typed.pop();
+                false
+            }
+            KeyCode::Esc => {
+                guessing.typed.clear();
+                true
+            }
+            KeyCode::Enter => true,
+            _ => false,
+        };
+        let guess = predict::number(&guessing.typed);
+        if let (true, Ok(guess)) = (done, &guess) {
+            if let Some(exercise) = self.exercise() {
+                let Shared { checkout, lab, .. } = &*self.shared;
+                predict::keep(checkout, lab, exercise, *guess, false, &Silent);
+            }
+            self.guessing = None;
+            self.close_page();
+            self.begin();
+            return;
+        }
+        let more = match guess {
+            Ok(_) => "",
+            Err(_) => "\n\na smaller number, please",
+        };
+        let page = format!(
+            "{}\n\nyour guess  {}{more}",
+            guessing.question, guessing.typed
+        );
+        self.page(|_| page);
+        self.model.asks = true;
     }
 
     /// The exercise that is worked on: the one that is watched, or the first that is open.
@@ -262,9 +341,14 @@ impl<'a> Watch<'a> {
         let next = after.iter().chain(before).find(open);
         match next.filter(|next| Some(&next.id) != here.as_ref()) {
             Some(next) => {
+                let question = predict::due(known, next)
+                    .map(|question| format!("{}\n\n{question}", next.title));
                 self.plan.exercises = vec![next.id.clone()];
-                self.model.page = None;
-                self.begin();
+                self.close_page();
+                match question {
+                    Some(question) => self.ask(question),
+                    None => self.begin(),
+                }
             }
             None => self.page(|_| "no other exercise of this lab is open".to_owned()),
         }

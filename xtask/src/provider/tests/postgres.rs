@@ -312,6 +312,9 @@ async fn a_server_that_somebody_ended_is_replaced_by_the_next_round() {
     provider.close().await.expect("closed");
 }
 
+/// How many ports a server is tried on: beside many connections one that is free is soon taken.
+const PORTS: usize = 5;
+
 /// A server of the user's own, on a port.
 struct OwnServer {
     process: tokio::process::Child,
@@ -322,6 +325,17 @@ struct OwnServer {
 
 impl OwnServer {
     async fn start() -> Self {
+        for _ in 0..PORTS {
+            if let Some(server) = Self::on_a_free_port().await {
+                return server;
+            }
+        }
+        panic!("no server on any of {PORTS} ports");
+    }
+
+    /// Nothing where the port was free when it was chosen, and somebody's when the server came
+    /// to take it.
+    async fn on_a_free_port() -> Option<Self> {
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = free.local_addr().expect("bound");
         drop(free);
@@ -348,20 +362,23 @@ impl OwnServer {
                 .uid(super::super::run::NOBODY)
                 .gid(super::super::run::NOBODY);
         }
-        let process = command.spawn().expect("started");
+        let mut process = command.spawn().expect("started");
         let target = Target {
             username: Some("postgres".to_owned()),
             password: Some(secret.clone()),
             ..Target::at(labkit::wire::Address::Tcp(address))
         };
-        let alive = crate::provider::until_alive(&POSTGRES, &target, std::future::pending());
-        alive.await.expect("it answers");
-        Self {
+        let died = async { format!("{:?}", process.wait().await) };
+        if let Err(how) = crate::provider::until_alive(&POSTGRES, &target, died).await {
+            assert!(how.starts_with("ended"), "{how}");
+            return None;
+        }
+        Some(Self {
             process,
             url: format!("postgres://postgres:{secret}@{address}"),
             target,
             _folder: folder,
-        }
+        })
     }
 
     /// All that is on it.
