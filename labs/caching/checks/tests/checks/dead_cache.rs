@@ -383,6 +383,98 @@ async fn a_load_that_nobody_waits_for_leaves_no_copy(mut shop: Shop) {
     expect_served(&answers, &changed, &did, "Redis is empty");
 }
 
+/// A reader in the queue may close the tab as well. If others wait for the same load by its hand, they
+/// must not go with it.
+#[labkit::test]
+async fn a_reader_who_hangs_up_in_the_queue_strands_nobody(shop: Shop) {
+    let manuals: [Thing; 3] = shop.catalogue.goods.some(Sort::Manual);
+    let [one, two, wanted] = manuals.each_ref().map(|manual| manual.path.as_str());
+    let app = shop.second_app_with(&[("ORIGIN_LIMIT", 2)]).await;
+    let gate = shop.catalogue.door.gate("GET", ANY);
+    let did = format!(
+        "GET {one} and GET {two} with ORIGIN_LIMIT=2, and the catalogue held back; GET {wanted} by \
+         one reader, who hangs up while it waits for its turn, and by four others"
+    );
+    let mut busy = app.begin_crowd([one, two]);
+    until_loading(&mut busy, &gate, &did).await;
+    let _ = busy.during(gate.parked_within(2, RUSH)).await;
+    let mut first = app.begin_get(wanted);
+    first.during(app.come_in()).await;
+    let mut others = app.begin_crowd([wanted; 4]);
+    others.during(first.during(app.come_in())).await;
+    others.during(app.hang_up(first, wanted)).await;
+    gate.open();
+    let busy = others.during(busy.answer()).await;
+    expect_each_served(&busy, &manuals, &did);
+    let answers = others.answer().await;
+    expect_served(&answers, &manuals[2], &did, "the catalogue answers at once");
+}
+
+/// Readers who come together may well share a load. Who comes when it is done has come too late for
+/// it: the manual may have changed since, and while Redis takes its time nobody can tell.
+#[labkit::test]
+async fn who_comes_after_a_load_is_not_told_of_it(mut shop: Shop) {
+    let [manual] = shop.catalogue.goods.some(Sort::Manual);
+    let path = manual.path.as_str();
+    let app = shop.second_app().await;
+    let gate = shop.catalogue.door.gate("GET", path);
+    let did = format!("GET {path} by one reader");
+    let mut first = app.begin_crowd([path]);
+    until_loading(&mut first, &gate, &did).await;
+    let held = app.redis.hold_each(Match::any());
+    gate.open();
+    first.during(app.has_loaded()).await;
+    first.during(app.fall_silent()).await;
+    let changed = shop.renew(&manual, Sort::Manual);
+    let mut second = app.begin_crowd([path]);
+    second.during(first.during(app.fall_silent())).await;
+    app.redis.down();
+    drop(held);
+    let did = format!(
+        "{did}, whose words to Redis are held once it was loaded; then the manual changed in the \
+         catalogue; GET by another; then Redis refused"
+    );
+    let answers = first.during(second.answer()).await;
+    expect_served(&answers, &changed, &did, "Redis refuses at once");
+    expect_answered(&first.answer().await, &did, "Redis refuses at once");
+}
+
+/// Each question to Redis has a budget of its own. One budget for the whole read is spent when the
+/// catalogue was slow, and what it took so long to bring is never kept.
+#[labkit::test]
+async fn what_a_slow_catalogue_brings_is_kept_as_well(shop: Shop) {
+    let [manual] = shop.catalogue.goods.some(Sort::Manual);
+    let path = manual.path.as_str();
+    let app = shop.second_app_with(&[BUDGET]).await;
+    let did = format!(
+        "GET {path} with {}={}, Redis well and empty, and the catalogue held back for {} ms",
+        BUDGET.0,
+        BUDGET.1,
+        RUSH.as_millis()
+    );
+    let kept = async {
+        // Again and again: on a busy machine even Redis may take longer than its budget.
+        loop {
+            let gate = shop.catalogue.door.gate("GET", path);
+            let mut reader = app.begin_get(path);
+            until_loading(&mut reader, &gate, &did).await;
+            reader.during(tokio::time::sleep(RUSH)).await;
+            gate.open();
+            expect_shown(&reader.answer().await, &manual.value, &did);
+            if !shop.redis.entries().await.is_empty() {
+                return;
+            }
+        }
+    };
+    if timeout(PATIENCE, kept).await.is_err() {
+        fail(
+            did + ", again and again",
+            "Redis still holds no key",
+            "an entry: the write has a budget of its own",
+        );
+    }
+}
+
 /// What an instance remembers for a bad day is what it showed on the last good one. Nobody can
 /// drop it, and nobody can tell it from the truth.
 #[labkit::test]

@@ -665,7 +665,37 @@ async fn a_reader_during_the_change_does_not_keep_the_old_number(mut shop: Shop)
     expect_the_truth(&shop, &other, path, &did).await;
 }
 
-/// Two changes have an order at the catalogue, and may reach Redis in the other one.
+/// Nobody can say how long a commit takes. Whatever the writer has left in Redis to announce it may
+/// have ended by then, and a reader have come who knows nothing of it.
+#[labkit::test]
+async fn a_change_that_is_slow_to_commit_is_told_as_well(mut shop: Shop) {
+    let [stock] = shop.catalogue.goods.some(Sort::Stock);
+    let path = stock.path.as_str();
+    let other = shop.second_app().await;
+    let rounds = shop.mark();
+    for lapse in [LOCK + OVER, STOCK + OVER, WEEK] {
+        shop.redis.forget_everything().await;
+        shop.begin_round(rounds);
+        let new = change(&mut shop, &stock);
+        let mut writer = Writer::at_the_commit(&other, &new).await;
+        shop.redis.pass(lapse, &[&shop.app, &other]).await;
+        let load = hold_load(&shop.app, path);
+        let mut reader = shop.app.begin_get(path);
+        until_held(&mut reader, &load, path).await;
+        writer.commit().await;
+        writer.end().await;
+        load.release();
+        let _ = reader.answer().await.expect_ok();
+        let did = format!(
+            "PUT {path}, held on its way to the catalogue; {} s pass; GET on the other instance, \
+             held with the old number; the commit, and the end of the PUT; let the GET go",
+            lapse / 1000
+        );
+        expect_the_truth(&shop, &other, path, &did).await;
+    }
+}
+
+/// Two changes have an order at the catalogue, and may reach Redis in the opposite one.
 #[labkit::test]
 async fn two_writers_leave_the_number_that_the_catalogue_has(mut shop: Shop) {
     let [stock] = shop.catalogue.goods.some(Sort::Stock);

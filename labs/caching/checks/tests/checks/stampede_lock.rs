@@ -38,6 +38,9 @@ const SHORT_LOCK_MS: u64 = 2_000;
 /// meanwhile. Decides how sure we are to see that, never the verdict on a service that does not.
 const HALF_A_LOCK: Duration = Duration::from_millis(1_200);
 
+/// So many deals begin at eight o'clock.
+const MANY_DEALS: usize = 20;
+
 /// How many messages a holder may need to write the deal and to end its lock.
 const MOST_STEPS: usize = 20;
 
@@ -615,6 +618,35 @@ async fn a_client_that_hangs_up_ends_no_lock_of_another_holder(shop: Shop) {
     }
 }
 
+/// Who waits may close the tab as well. If others of the instance wait by its hand, they must not go
+/// with it.
+#[labkit::test]
+async fn a_waiter_who_hangs_up_strands_nobody(shop: Shop) {
+    let [deal] = shop.catalogue.goods.some(Sort::Deal);
+    let path = deal.path.as_str();
+    let other = shop.second_app().await;
+    let gate = shop.catalogue.door.gate("GET", path);
+    let did = format!(
+        "GET {path} on one instance; on another by one caller, who hangs up while it waits, and by \
+         five others"
+    );
+    let mut holder = shop.app.begin_get(path);
+    until_loading(&mut holder, &gate, path).await;
+    let mut first = other.begin_get(path);
+    first.during(other.come_in()).await;
+    let mut others = other.begin_crowd([path; 5]);
+    others.during(first.during(other.come_in())).await;
+    others.during(other.hang_up(first, path)).await;
+    gate.open();
+    expect_shown(&others.during(holder.answer()).await, &deal.value, "");
+    let answers = others.answer().await;
+    expect_served(&answers, &deal, &did, "the deal is in Redis");
+    shop.catalogue
+        .loads_of(path)
+        .after(did)
+        .expect(1, "one loads, whoever of those who wait goes");
+}
+
 /// The last one who waits may close the tab as well. What is loaded for nobody is in Redis, or
 /// nowhere: whatever an instance keeps of it is shown to the next one, a day later, or has them wait
 /// for nobody.
@@ -847,4 +879,26 @@ async fn one_deal_does_not_wait_for_another(shop: Shop) {
     expect_served(&answers, &quick, &did, &format!("{} is loaded", slow.path));
     gate.open();
     expect_served(&request.answer().await, &slow, &did, "");
+    // Nor for many others.
+    let deals: [Thing; MANY_DEALS] = shop.catalogue.goods.some(Sort::Deal);
+    shop.redis.forget_everything().await;
+    let gate = shop.catalogue.door.gate("GET", "/deals/*");
+    let did = format!("GET of {MANY_DEALS} deals at once, with the catalogue held back");
+    let mut crowd = shop
+        .app
+        .begin_crowd(deals.iter().map(|deal| deal.path.as_str()));
+    if crowd.until(gate.parked(MANY_DEALS)).await != Some(Ok(())) {
+        fail(
+            did,
+            format!(
+                "{} of them have reached the catalogue, and no more come",
+                gate.parked_now()
+            ),
+            format!("{MANY_DEALS}: each is loaded, under a lock of its own"),
+        );
+    }
+    gate.open();
+    for (answer, deal) in crowd.answer().await.into_iter().zip(&deals) {
+        expect_served(&vec![answer], deal, &did, "the catalogue has answered");
+    }
 }
