@@ -258,7 +258,9 @@ impl Database {
         let insert = format!(
             "INSERT INTO orders (ref, customer_id, status, created_at, total_cents, email, ship_to)
              SELECT ref, 7, 'new', timestamptz '2026-11-24 12:00:00+00', 100 * (i - 1),
-                    'Noah_4@example.org', repeat('Long Street, ', i::int * 100)
+                    'Noah_4@example.org',
+                    -- As long as no entry of an index may be, also when it is compressed.
+                    (SELECT string_agg(md5(n::text), ' ') FROM generate_series(1, i * 100) AS n)
              FROM unnest(ARRAY['{}']) WITH ORDINALITY AS taken (ref, i)",
             references.join("', '")
         );

@@ -17,6 +17,10 @@ const USUAL: usize = 20;
 /// More pages than a walk has.
 const PAGES: usize = 60;
 
+/// How a name may go on, before the sign by which it differs from the next one.
+const LONG: &str =
+    "with a drawer, two shelves, four wheels, a lock with its key, and a name that goes on";
+
 /// What has been tried on every search field of the world, and products that are called so.
 const PAYLOADS: [&str; 20] = [
     "' OR 1=1--",
@@ -54,7 +58,7 @@ async fn a_walk_shows_each_product_once_and_in_order(mut api: Api) {
         api.inside
             .run(&format!(
                 "INSERT INTO products (name, cents)
-             SELECT '{word} ' || n % 3, 100 * (n % 4) FROM generate_series(1, 60) AS n"
+             SELECT '{word} {LONG} ' || n % 3, 100 * (n % 4) FROM generate_series(1, 60) AS n"
             ))
             .await;
         let there = ids(&api, &word).await;
@@ -107,7 +111,8 @@ async fn a_walk_shows_each_product_once_and_in_order(mut api: Api) {
             api.inside
                 .run(&format!(
                     "INSERT INTO products (name, cents) VALUES
-                     ('{word}', 0), ('{word} 1', 100), ('{word} 2', 200), ('{word} 9', 999)"
+                     ('{word}', 0), ('{word} {LONG} 1', 100), ('{word} {LONG} 2', 200),
+                     ('{word} {LONG} 9', 999)"
                 ))
                 .await;
         }

@@ -141,6 +141,10 @@ async fn a_quote_in_a_reference_is_a_letter_like_any_other(desk: Desk) {
         "before a blank ",
         "NULL",
         "%",
+        // What nobody types is no separator either.
+        "unit\u{1f}separator",
+        "record\u{1e}separator",
+        "start\u{1}of heading",
     ];
     for (odd, id) in odd.iter().zip(300_001..) {
         take(&mut owner, id, odd).await;

@@ -106,11 +106,14 @@ async fn an_address_finds_its_orders_however_it_was_typed(mut database: Database
     ] {
         database.expect_answer(&query, &[known], RIGHT_EMAIL).await;
     }
-    // Each differs by a sign from the one above, and has an order of its own.
+    // Each differs by a sign from the one above, or from each other, and has an order of its own.
+    let department = "the-department-of-long-words-and-other-useful-things".repeat(2);
     let odd = [
         " noah_1@example.org",
         "noah\\1@example.org",
         "noah_1+gift@example.org",
+        &format!("{department}-1@example.org"),
+        &format!("{department}-2@example.org"),
     ];
     owner
         .place(
