@@ -43,11 +43,11 @@ pub(crate) fn ask_before(verb: &Verb) {
     if let Some(question) = due(known.labs.get(&lab.name), exercise)
         && let Ok(guess) = ask(&question, &mut io::stdin().lock())
     {
+        keep(&checkout, &lab, exercise, guess, false, &say_notes());
         if guess.is_some() {
             // On a starter there is nothing yet to compare it with.
             let _ = writeln!(io::stdout(), "kept, until your code shows what it is\n");
         }
-        keep(&checkout, &lab, exercise, guess, false, &say_notes());
     }
 }
 

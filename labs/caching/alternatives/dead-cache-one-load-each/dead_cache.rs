@@ -28,24 +28,32 @@ pub async fn manual(shop: &Shop, id: u64) -> Result<Manual, ShopError> {
             .entry(id)
             .or_default(),
     );
-    let loaded = load.get_or_try_init(|| fill(shop, id)).await.cloned();
-    LOADS
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .remove(&id);
-    loaded
+    load.get_or_try_init(|| fill(shop, id, &load))
+        .await
+        .cloned()
 }
 
-async fn fill(shop: &Shop, id: u64) -> Result<Manual, ShopError> {
+async fn fill(shop: &Shop, id: u64, load: &Load) -> Result<Manual, ShopError> {
     let places = PLACES.get_or_init(|| Semaphore::new(shop.config.origin_limit));
-    let manual = {
+    let loaded = {
         let _place = places.acquire().await;
-        shop.catalogue.manual(id).await?
+        shop.catalogue.manual(id).await
     };
+    // Before Redis is told: who comes from here on has come too late for this load.
+    over(id, load);
+    let manual = loaded?;
     let json = serde_json::to_string(&manual)?;
     let life = shop.config.manual_ttl.as_secs();
     let mut redis = shop.redis();
     let keep = redis.set_ex(format!("manual:{id}"), json, life);
     let _ = timeout(shop.config.redis_budget, keep).await;
     Ok(manual)
+}
+
+/// From here on nobody joins this load any more.
+fn over(id: u64, load: &Load) {
+    let mut loads = LOADS.lock().unwrap_or_else(PoisonError::into_inner);
+    if loads.get(&id).is_some_and(|other| Arc::ptr_eq(other, load)) {
+        loads.remove(&id);
+    }
 }

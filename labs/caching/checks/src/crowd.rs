@@ -23,8 +23,8 @@ pub const MOMENT: Duration = Duration::from_millis(2);
 /// same. Decides how sure we are to see that, never the verdict on a service that waits.
 pub const SILENCE: Duration = Duration::from_millis(1_200);
 
-/// By then a load that ends with its reader has left the catalogue. Decides how a check goes on,
-/// never its verdict.
+/// By then a load that ends with its reader has left the catalogue, and one that goes on has gone
+/// on. Decides how a check goes on, never its verdict.
 const LEAVE: Duration = Duration::from_millis(500);
 
 /// What became of each caller; nothing for one that was never answered.
@@ -77,6 +77,14 @@ impl Instance {
             word = words.next() => word,
             () = self.fall_silent() => None,
         }
+    }
+
+    /// The same for what it says after `before` other things, which are let go.
+    pub async fn said_after(&self, before: usize, words: &mut Steps) -> Option<Step> {
+        for _ in 0..before {
+            drop(self.next_said(words).await?);
+        }
+        self.next_said(words).await
     }
 
     /// Waits until this instance has come to rest and Redis owes it no answer. False where that
@@ -150,12 +158,26 @@ impl Instance {
     /// is done.
     pub async fn finish_abandoned_load(&self, gate: &Gate) {
         self.abandoned_loads_leave(gate).await;
-        let goes_on = gate.parked_now() > 0;
-        gate.open();
-        if goes_on {
-            self.has_loaded().await;
+        if gate.parked_now() > 0 {
+            self.finish_load(gate).await;
+        } else {
+            gate.open();
         }
         self.fall_silent().await;
+    }
+
+    /// Opens the gate to a load, and waits until it was answered and the service has gone on: until
+    /// it has said something to Redis, or has had the time to.
+    pub async fn finish_load(&self, gate: &Gate) {
+        let before = self.redis.messages().len();
+        gate.open();
+        self.has_loaded().await;
+        let goes_on = async {
+            while self.redis.messages().len() == before {
+                tokio::time::sleep(MOMENT).await;
+            }
+        };
+        let _ = timeout(LEAVE, goes_on).await;
     }
 
     /// The process is killed where it stands.
@@ -170,6 +192,14 @@ impl Instance {
 pub fn expect_served(answers: &Answers, thing: &Thing, did: &str, still: &str) {
     expect_answered(answers, did, still);
     for answer in answers.iter().flatten() {
+        expect_shown(answer, &thing.value, did);
+    }
+}
+
+/// As [`expect_served`], where the callers asked for these things in turn.
+pub fn expect_each_served(answers: &Answers, things: &[Thing], did: &str, still: &str) {
+    expect_answered(answers, did, still);
+    for (answer, thing) in answers.iter().flatten().zip(things.iter().cycle()) {
         expect_shown(answer, &thing.value, did);
     }
 }

@@ -19,7 +19,9 @@ mod time;
 
 pub use by_hand::ByHand;
 pub use catalogue::{Catalogue, Count, LISTINGS, Price, Product, Voucher};
-pub use crowd::{Answers, MOMENT, SILENCE, expect_answered, expect_served, expect_shown};
+pub use crowd::{
+    Answers, MOMENT, SILENCE, expect_answered, expect_each_served, expect_served, expect_shown,
+};
 pub use goods::{Goods, Sort, Thing};
 pub use inside::{Entry, Inside, NOTHING_KEPT};
 pub use instance::{InFlight, Instance, Steps};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use caching_checks::{
-    Answers, InFlight, Instance, MOMENT, Shop, Sort, Thing, expect_answered, expect_served,
-    expect_shown,
+    Answers, InFlight, Instance, MOMENT, Shop, Sort, Thing, expect_answered, expect_each_served,
+    expect_served, expect_shown,
 };
 use labkit::finding::fail;
 use labkit::patience::{PATIENCE, timeout};
@@ -194,15 +194,12 @@ async fn expect_turns(shop: &Shop, app: &Instance, manuals: &[Thing], limit: usi
     gate.open();
     let answers = crowd.answer().await;
     expect_limit(shop, limit, &did);
-    expect_each_served(&answers, manuals, &did);
-}
-
-/// Fails the check unless each caller got the manual whose turn it was.
-fn expect_each_served(answers: &Answers, manuals: &[Thing], did: &str) {
-    expect_answered(answers, did, "the catalogue answers all who ask it");
-    for (answer, manual) in answers.iter().flatten().zip(manuals.iter().cycle()) {
-        expect_shown(answer, &manual.value, did);
-    }
+    expect_each_served(
+        &answers,
+        manuals,
+        &did,
+        "the catalogue answers all who ask it",
+    );
 }
 
 /// A catalogue fails when it has too much to do. Whoever asks again at once, beside those who
@@ -328,7 +325,12 @@ async fn a_load_without_its_reader_counts_as_well(shop: Shop) {
     let expected = format!("never more than {limit}, whether or not somebody still waits for them");
     expect_places(&mut others, &gate, (limit, 2), &did, expected).await;
     gate.open();
-    expect_each_served(&others.answer().await, &[three, four], &did);
+    expect_each_served(
+        &others.answer().await,
+        &[three, four],
+        &did,
+        "the catalogue answers all who ask it",
+    );
 }
 
 /// Readers of one manual may well wait for one load. Then it is not the first one's alone: the
@@ -405,7 +407,12 @@ async fn a_reader_who_hangs_up_in_the_queue_strands_nobody(shop: Shop) {
     others.during(app.hang_up(first, wanted)).await;
     gate.open();
     let busy = others.during(busy.answer()).await;
-    expect_each_served(&busy, &manuals, &did);
+    expect_each_served(
+        &busy,
+        &manuals,
+        &did,
+        "the catalogue answers all who ask it",
+    );
     let answers = others.answer().await;
     expect_served(&answers, &manuals[2], &did, "the catalogue answers at once");
 }
@@ -422,8 +429,7 @@ async fn who_comes_after_a_load_is_not_told_of_it(mut shop: Shop) {
     let mut first = app.begin_crowd([path]);
     until_loading(&mut first, &gate, &did).await;
     let held = app.redis.hold_each(Match::any());
-    gate.open();
-    first.during(app.has_loaded()).await;
+    first.during(app.finish_load(&gate)).await;
     first.during(app.fall_silent()).await;
     let changed = shop.renew(&manual, Sort::Manual);
     let mut second = app.begin_crowd([path]);

@@ -673,16 +673,9 @@ async fn a_failure_that_is_slow_to_tidy_up_does_not_end_the_refresh_of_another(m
         // at once is not asked here.
         shop.app.catalogue.down();
         drop(slow);
-        let mut held: Option<Step> = None;
-        for _ in 0..=said {
-            // The one before goes on.
-            drop(held.take());
-            held = shop.app.next_said(&mut words).await;
-            if held.is_none() {
-                return;
-            }
-        }
-        let Some(held) = held else { return };
+        let Some(held) = shop.app.said_after(said, &mut words).await else {
+            return;
+        };
         let did = format!(
             "{did}; its `{}` held until LOCK_TTL_MS={LOCK} had passed and GET on another instance \
              had begun a refresh; let it go; GET on the other again",
@@ -778,28 +771,24 @@ async fn nobody_refreshes_beside_the_last_words_of_a_refresh(mut shop: Shop) {
         expect_at_once(&shop.app, &ranking, &did).await;
         expect_refresh(&shop, path, before, &did).await;
         let mut words = shop.app.redis.hold_each(Match::any());
-        gate.open();
-        let mut last: Option<Step> = None;
-        for _ in 0..=nth {
-            // The one before goes on.
-            drop(last.take());
-            last = shop.app.next_said(&mut words).await;
-            if last.is_none() {
-                return;
-            }
-        }
+        shop.app.finish_load(&gate).await;
+        let Some(held) = shop.app.said_after(nth, &mut words).await else {
+            return;
+        };
         let _ = other.get(path).await.expect_ok();
         other.fall_silent().await;
         let more = shop.catalogue.door.count("GET", path) - before - 1;
         if more > 0 {
-            let held = last.map_or_else(String::new, |word| word.message().kind.to_string());
             fail(
-                format!("{did}; when it was loaded, held its `{held}`; GET on another instance"),
+                format!(
+                    "{did}; when it was loaded, held its `{}`; GET on another instance",
+                    held.message().kind
+                ),
                 format!("the catalogue was asked {more} more time(s)"),
                 "never: the refresh is not over",
             );
         }
-        drop((last, words));
+        drop((held, words));
         shop.app.fall_silent().await;
     }
 }

@@ -6,11 +6,11 @@ use caching_checks::deals::{
     FREE, begin_crowds, both, first_lock, never_asked, state_of, take_over, until_loading,
 };
 use caching_checks::{
-    Entry, Lock, Shop, Sort, Thing, arrivals, expect_answered, expect_served, expect_shown,
-    lost_since,
+    Entry, Lock, Shop, Sort, Thing, arrivals, expect_answered, expect_each_served, expect_served,
+    expect_shown, lost_since,
 };
 use labkit::finding::{fail, fail_because};
-use labkit::wire::{Match, Step};
+use labkit::wire::Match;
 use rand::RngExt as _;
 
 /// How many ask each instance at the same time.
@@ -579,21 +579,17 @@ async fn a_client_that_hangs_up_ends_no_lock_of_another_holder(shop: Shop) {
         if goes_on != Some(true) {
             shop.app.abandoned_loads_leave(&gate).await;
         }
-        let load_goes_on = *goes_on.get_or_insert_with(|| gate.parked_now() > 0);
-        gate.open();
-        if load_goes_on {
-            shop.app.has_loaded().await;
+        if *goes_on.get_or_insert_with(|| gate.parked_now() > 0) {
+            shop.app.finish_load(&gate).await;
+        } else {
+            gate.open();
         }
-        let mut held: Option<Step> = None;
-        for _ in 0..nth {
-            // The one before goes on.
-            drop(held.take());
-            held = shop.app.next_said(&mut words).await;
+        let mut held = None;
+        if nth > 0 {
+            held = shop.app.said_after(nth - 1, &mut words).await;
             if held.is_none() {
                 return;
             }
-        }
-        if nth > 0 {
             shop.give_away(&lock.key, &foreign).await;
         }
         let before = held.as_ref().map(|held| held.message().kind.to_string());
@@ -898,7 +894,6 @@ async fn one_deal_does_not_wait_for_another(shop: Shop) {
         );
     }
     gate.open();
-    for (answer, deal) in crowd.answer().await.into_iter().zip(&deals) {
-        expect_served(&vec![answer], deal, &did, "the catalogue has answered");
-    }
+    let answers = crowd.answer().await;
+    expect_each_served(&answers, &deals, &did, "the catalogue has answered");
 }
