@@ -90,10 +90,12 @@ impl Pool {
                     .map_err(|unresolved| unresolved.to_string()),
                 None => Err(format!("the runner knows no service `{name}`")),
             };
-            let passed_over = provider.as_ref().map(Provider::passed_over);
-            for (kind, line) in passed_over.unwrap_or_default() {
-                if checkout.first_time(&format!("{name}-{}", kind.name())) {
-                    notes.note(&format!("{line} (this is said once)"));
+            if let Ok(found) = &provider {
+                for (kind, line) in found.passed_over() {
+                    if checkout.first_time(&format!("{name}-{}", kind.name())) {
+                        let by = found.name();
+                        notes.note(&format!("{line}; so it comes by {by} (this is said once)"));
+                    }
                 }
             }
             let source = Source {

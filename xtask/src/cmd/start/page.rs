@@ -76,7 +76,10 @@ pub(super) fn before(
         false => "The file stands as your colleague left it.",
     };
     let ask = format!(
-        "Write this right below line {}, and save; after Ctrl-C `start` goes on:",
+        "Ctrl-C leaves; `cargo xtask watch {}/{}` goes on from there. Write this in place of line \
+         {}, and save:",
+        tour.lab.name,
+        tour.exercise.id,
         here + 1
     );
     text += &format!(
