@@ -159,7 +159,7 @@ impl Tour<'_> {
         let folder = RunFolder::from_env()?;
         let mut files = Files::of(self.lab);
         let look = &self.look;
-        let opening = page::opening(self.lab, self.start, look);
+        let opening = page::opening(self, look);
         io::stdout().write_all(opening.as_bytes())?;
         // Cargo compiles while the learner thinks.
         let reporter: Arc<dyn Reporter> = Arc::clone(&self.hushed) as _;

@@ -51,7 +51,7 @@ fn case_14_docker_has_no_images() {
     let ended = no_images(&[]);
     assert_eq!(ended.code, 0, "{ended:?}");
     ended.says("redis: not by docker: the image 127.0.0.1:1/none/redis:7 is not here");
-    ended.says("(this is said once)");
+    ended.says("; so it comes by native (this is said once)");
     ended.says("(native)");
     let again = no_images(&[]);
     assert_eq!(again.code, 0, "{again:?}");

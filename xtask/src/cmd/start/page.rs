@@ -7,7 +7,7 @@ use labkit::timeline::Event;
 use owo_colors::OwoColorize as _;
 
 use super::Tour;
-use crate::lab::{HERE, Lab, Start, says_here};
+use crate::lab::{HERE, says_here};
 use crate::report::style::Look;
 use crate::report::terminal::trouble;
 use crate::report::{CheckReport, ExerciseReport, Status, words};
@@ -21,12 +21,17 @@ const LINES_ABOVE_A_FILE: usize = 5;
 /// Narrower, and two timelines do not stand side by side.
 const SIDE_BY_SIDE: usize = 76;
 
-/// Where the learner comes in.
-pub(super) fn opening(lab: &Lab, start: &Start, look: &Look) -> String {
+/// Where the learner comes in, and how to leave: below, there is no row left to say it.
+pub(super) fn opening(tour: &Tour<'_>, look: &Look) -> String {
+    let leave = format!(
+        "Ctrl-C leaves; once the file has changed, `cargo xtask watch {}/{}` goes on with it.",
+        tour.lab.name, tour.exercise.id
+    );
     format!(
-        "{}\n\n{}\n\n",
-        lab.manifest.title.style(look.strong),
-        paragraph(&start.story, look)
+        "{}\n\n{}\n\n{}\n\n",
+        tour.lab.manifest.title.style(look.strong),
+        paragraph(&tour.start.story, look),
+        look.wrapped(&leave).style(look.quiet)
     )
 }
 
@@ -75,13 +80,7 @@ pub(super) fn before(
         }
         false => "The file stands as your colleague left it.",
     };
-    let ask = format!(
-        "Ctrl-C leaves; `cargo xtask watch {}/{}` goes on from there. Write this in place of line \
-         {}, and save:",
-        tour.lab.name,
-        tour.exercise.id,
-        here + 1
-    );
+    let ask = format!("Write this in place of line {}, and save:", here + 1);
     text += &format!(
         "\n{}\n\n{}\n\n",
         paragraph(&format!("{written} {ask}"), look),
