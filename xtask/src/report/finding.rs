@@ -92,7 +92,10 @@ fn timeline(text: &mut String, events: &[Event], whole: bool, look: &Look) {
         from = from.max(f);
         to = to.max(t);
     }
-    let shown = shown(events, whole);
+    let mut shown = shown(events, whole);
+    if !whole {
+        keep_the_nearest(&mut shown, events, look.messages);
+    }
     let mut skipped = 0;
     for (index, event) in events.iter().enumerate() {
         if !shown[index] {
@@ -229,19 +232,42 @@ fn shown(events: &[Event], whole: bool) -> Vec<bool> {
     for (index, _) in noted.take(4) {
         show(index.saturating_sub(CONTEXT), index + CONTEXT + 1);
     }
-    close_small_gaps(&mut shown);
+    close_gaps(&mut shown, SMALL_GAP);
     shown
 }
 
+/// Where there is no room for all of these: the lines that a check points at, and those that are
+/// nearest to them. Where it points at none, it has looked at what came in the end.
+fn keep_the_nearest(shown: &mut [bool], events: &[Event], most: usize) {
+    let lines = || (0..events.len()).filter(|line| shown[*line]);
+    if lines().count() <= most {
+        return;
+    }
+    let mut noted: Vec<usize> = lines().filter(|it| events[*it].note.is_some()).collect();
+    if noted.is_empty() {
+        noted.push(events.len() - 1);
+    }
+    let distance = |line: &usize| noted.iter().map(|it| it.abs_diff(*line)).min();
+    let mut nearest: Vec<usize> = lines().collect();
+    nearest.sort_by_key(distance);
+    nearest.truncate(most);
+    shown.fill(false);
+    for line in nearest {
+        shown[line] = true;
+    }
+    // A line takes no more room than the words that it is left out.
+    close_gaps(shown, 1);
+}
+
 /// To say that a line or two are left out takes as much room as to show them.
-fn close_small_gaps(shown: &mut [bool]) {
+fn close_gaps(shown: &mut [bool], most: usize) {
     let mut last = None;
     for index in 0..shown.len() {
         if !shown[index] {
             continue;
         }
         let from = last.map_or(0, |last: usize| last + 1);
-        if index - from <= SMALL_GAP {
+        if index - from <= most {
             shown[from..index].fill(true);
         }
         last = Some(index);
@@ -289,6 +315,24 @@ mod tests {
         let shown = shown(&events, false);
         assert!(shown[700] && shown[1400]);
         assert!(!shown[699] && !shown[1401]);
+    }
+
+    #[test]
+    fn where_there_is_little_room_the_lines_that_decide_are_kept() {
+        let mut events = vec![event("app", "GET product:7", Some("nil")); 12];
+        let kept = |events: &[Event], most: usize| {
+            let mut shown = shown(events, false);
+            keep_the_nearest(&mut shown, events, most);
+            let lines = (0..events.len()).filter(|line| shown[*line]);
+            lines.collect::<Vec<_>>()
+        };
+        assert_eq!(kept(&events, 12).len(), 12);
+        assert_eq!(kept(&events, 4), [8, 9, 10, 11]);
+        events[3].note = Some("one too many".to_owned());
+        // The one line before these takes no more room than the words that it is left out.
+        assert_eq!(kept(&events, 4), [0, 1, 2, 3, 4]);
+        events[6].note = Some("another".to_owned());
+        assert_eq!(kept(&events, 2), [3, 6]);
     }
 
     #[test]

@@ -14,6 +14,8 @@ const WIDTHS: std::ops::RangeInclusive<usize> = 40..=100;
 pub(crate) struct Look {
     /// Columns to wrap at.
     pub(crate) width: usize,
+    /// The most messages that a folded timeline shows, where there is room for so many only.
+    pub(crate) messages: usize,
     /// Whether there are colours.
     pub(crate) colour: bool,
     /// Whether lines may be rewritten: a terminal that is not dumb.
@@ -47,6 +49,7 @@ impl Look {
         let columns = if columns == 0 { 80 } else { columns };
         Self {
             width: columns.clamp(*WIDTHS.start(), *WIDTHS.end()),
+            messages: usize::MAX,
             colour,
             live: live && columns > 0,
             good: style(Style::new().green()),

@@ -18,6 +18,12 @@ const KEYS_OF_A_PAGE: &str = "esc back  h one more hint  l list  q quit";
 /// While a number is asked for.
 const KEYS_OF_A_QUESTION: &str = "enter goes on, without a number too  q quit";
 
+/// Below this a timeline says nothing: the rest of it has to be scrolled to.
+const FEWEST_MESSAGES: usize = 4;
+
+/// Above this a timeline is as long as it wants to be.
+const MOST_MESSAGES: usize = 40;
+
 /// All that the screen is made from.
 #[derive(Debug, Default)]
 pub(super) struct Model {
@@ -59,9 +65,9 @@ impl Model {
             return Vec::new();
         }
         let look = Look::new(self.colour, columns, true);
-        let body = self.body(&look);
-        let body: Vec<&str> = body.trim_end().lines().collect();
         let room = rows.saturating_sub(3);
+        let body = self.body(&look, room);
+        let body: Vec<&str> = body.trim_end().lines().collect();
         self.scroll = self.scroll.min(body.len().saturating_sub(room));
         let mut screen = vec![self.head(&look, body.len(), room), String::new()];
         screen.extend(
@@ -128,7 +134,7 @@ impl Model {
         format!("{verdict}{}", format!("{more}{doing}").style(look.quiet))
     }
 
-    fn body(&self, look: &Look) -> String {
+    fn body(&self, look: &Look, room: usize) -> String {
         if let Some(page) = &self.page {
             return look.wrapped(page);
         }
@@ -136,7 +142,7 @@ impl Model {
             return look.wrapped(error);
         }
         match &self.report {
-            Some(report) => verdict(report, self.brief.as_deref(), self.wire, look),
+            Some(report) => verdict(report, self.brief.as_deref(), self.wire, look, room),
             None => String::new(),
         }
     }
@@ -151,7 +157,7 @@ pub(super) fn open(report: &Report) -> Option<&ExerciseReport> {
 }
 
 /// The one thing to work on first; below it what else is open.
-fn verdict(report: &Report, brief: Option<&str>, wire: bool, look: &Look) -> String {
+fn verdict(report: &Report, brief: Option<&str>, wire: bool, look: &Look, room: usize) -> String {
     let Some(exercise) = open(report) else {
         let passed = report.exercises.iter();
         let lines: String = passed.map(|one| exercise_lines(one, true, look)).collect();
@@ -160,10 +166,18 @@ fn verdict(report: &Report, brief: Option<&str>, wire: bool, look: &Look) -> Str
             .iter()
             .map(|one| guess(one, look))
             .collect();
+        let compare = match report.exercises.as_slice() {
+            [one] => format!(
+                "cargo xtask solution {}/{} shows yours beside the reference\n",
+                report.lab, one.id
+            ),
+            _ => String::new(),
+        };
         // Above the list, which may be longer than the screen.
-        return format!("{guesses}n goes on to the next exercise\n\n{lines}");
+        let next = look.wrapped(&format!("n goes on to the next exercise\n{compare}"));
+        return format!("{guesses}{}\n\n{lines}", next.trim_end());
     };
-    let mut text = trouble(exercise, false, wire, look);
+    let mut text = fitting(exercise, wire, look, room);
     match exercise.status {
         Status::NotStarted => {
             text.push_str(&begin(report, exercise));
@@ -175,6 +189,30 @@ fn verdict(report: &Report, brief: Option<&str>, wire: bool, look: &Look) -> Str
         _ => text.push_str(&exercise_lines(exercise, false, look)),
     }
     text
+}
+
+/// What went wrong, with as much of its timeline as the screen has room for: the lines that decide
+/// are to be seen without a key.
+fn fitting(exercise: &ExerciseReport, wire: bool, look: &Look, room: usize) -> String {
+    let whole = trouble(exercise, false, wire, look);
+    if wire || whole.trim_end().lines().count() <= room {
+        return whole;
+    }
+    let shorter = (FEWEST_MESSAGES..=MOST_MESSAGES).rev().map(|messages| {
+        let look = Look {
+            messages,
+            ..look.clone()
+        };
+        trouble(exercise, false, false, &look)
+    });
+    let mut last = whole;
+    for text in shorter {
+        if text.trim_end().lines().count() <= room {
+            return text;
+        }
+        last = text;
+    }
+    last
 }
 
 fn begin(report: &Report, exercise: &ExerciseReport) -> String {
@@ -268,6 +306,20 @@ mod tests {
     #[test]
     fn a_failure_shows_verdict_finding_and_timeline_at_once() {
         insta::assert_snapshot!(screen(&mut model(Status::Failed), 80, 24));
+    }
+
+    #[test]
+    fn a_long_timeline_is_folded_around_what_decides() {
+        let mut model = model(Status::Failed);
+        let report = model.report.as_mut().expect("there is one");
+        let timeline = &mut report.exercises[0].checks[0].timeline;
+        let again: Vec<Event> = (0..15).map(|n| timeline[n % 4].clone()).collect();
+        timeline.extend(again);
+        timeline[9].note = Some("a second load".to_owned());
+        insta::assert_snapshot!("folded", screen(&mut model, 80, 20));
+        model.wire = true;
+        let whole = screen(&mut model, 80, 24);
+        assert!(whole.contains("lines 1-21/"), "{whole}");
     }
 
     #[test]

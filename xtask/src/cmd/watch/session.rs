@@ -343,10 +343,14 @@ impl<'a> Watch<'a> {
             Some(next) => {
                 let question = predict::due(known, next)
                     .map(|question| format!("{}\n\n{question}", next.title));
+                let target = format!("{}/{}", self.shared.lab.name, next.id);
                 self.plan.exercises = vec![next.id.clone()];
                 self.close_page();
                 match question {
-                    Some(question) => self.ask(question),
+                    Some(question) => {
+                        self.model.turn_to(target);
+                        self.ask(question);
+                    }
                     None => self.begin(),
                 }
             }
