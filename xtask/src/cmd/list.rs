@@ -10,6 +10,9 @@ use crate::report::style::Look;
 use crate::report::{Status, say_notes, words};
 use owo_colors::OwoColorize as _;
 
+/// From so many columns on there is room for what an exercise is called beside its name.
+const WIDE: usize = 70;
+
 /// Shows every lab, or the exercises of one.
 pub(crate) fn list(checkout: &Checkout, name: Option<&str>) -> anyhow::Result<ExitCode> {
     let look = Look::of(&std::io::stdout());
@@ -83,11 +86,14 @@ pub(super) fn exercises(lab: &Lab, done: &LabProgress, look: &Look) -> String {
         } else {
             ""
         };
+        let title = match look.width < WIDE {
+            true => String::new(),
+            false => format!("{:<28} ", exercise.title),
+        };
         text.push_str(&format!(
-            "{} {:<22} {:<28} {:<5} {}{hinted}{peeked}\n",
+            "{} {:<22} {title}{:<5} {}{hinted}{peeked}\n",
             words::sign(status),
             exercise.id,
-            exercise.title,
             "★".repeat(exercise.level.into()),
             words::status(status),
         ));
