@@ -64,7 +64,8 @@ const SETTINGS: [(&str, &str); 11] = [
     ("fsync", "off"),
     // A check that fills a table must not wait for a checkpoint in the middle.
     ("max_wal_size", "1GB"),
-    ("max_connections", "200"),
+    // For several checks whose logins have all that they may have.
+    ("max_connections", "500"),
     // When it comes depends on the clock. A lab that needs it runs VACUUM.
     ("autovacuum", "off"),
     ("shared_preload_libraries", "pg_stat_statements"),

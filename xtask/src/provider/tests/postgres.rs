@@ -1,6 +1,7 @@
 //! A database for each check, on one server, from each provider.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::*;
 use crate::keeper::containers;
@@ -309,6 +310,44 @@ async fn a_server_that_somebody_ended_is_replaced_by_the_next_round() {
     let after = lease(&provider, None).await;
     assert_eq!(ask(after.target(), "SELECT 1").await, "1");
     after.stop().await.expect("dropped");
+    provider.close().await.expect("closed");
+}
+
+#[tokio::test]
+async fn a_login_that_leaks_connections_leaves_some_for_others() {
+    const LIMIT: usize = 64;
+    let (_folder, run) = run_folder();
+    let provider = native(&run).await;
+    let (leaks, other) = tokio::join!(lease(&provider, None), lease(&provider, None));
+    let administrator = leaks.target().as_administrator();
+    let mut held = Vec::new();
+    // Some at a time: to log in costs both sides some work, and is not waited for very long.
+    for _ in 0..LIMIT / 8 {
+        for _ in 0..8 {
+            let target = leaks.target().clone();
+            held.push(tokio::spawn(async move {
+                say(&target, "SELECT pg_sleep(600)").await
+            }));
+        }
+        let sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)'
+                        AND datname = current_database() AND pid <> pg_backend_pid()";
+        for _ in 0..1000 {
+            if ask(&administrator, sleeping).await == held.len().to_string() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    let why = refused(leaks.target(), "SELECT 1").await;
+    assert!(why.contains("too many connections for role"), "{why}");
+    assert_eq!(ask(other.target(), "SELECT 1").await, "1");
+    for one in held {
+        assert!(!one.is_finished(), "it holds its connection");
+        one.abort();
+    }
+    for instance in [leaks, other] {
+        instance.stop().await.expect("dropped");
+    }
     provider.close().await.expect("closed");
 }
 

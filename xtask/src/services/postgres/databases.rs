@@ -18,6 +18,10 @@ use crate::services::{Claim, Databases, Target, password};
 /// What every name of ours begins with.
 const OURS: &str = "backend_labs_";
 
+/// How many connections a login may have at a time. An app that never gives one back is refused
+/// its next one (53300) long before the server has none left for other checks.
+const CONNECTIONS: usize = 64;
+
 /// How often it is looked whether a template is free: a backend is gone some milliseconds
 /// after its client.
 const LOOKS: u32 = 500;
@@ -128,7 +132,7 @@ async fn copy(target: &Target, claim: &Claim, template: &str, name: &str) -> Res
     let mut server = Client::open(target).await?;
     for statement in [
         format!(
-            "CREATE ROLE {database} LOGIN PASSWORD {}",
+            "CREATE ROLE {database} LOGIN CONNECTION LIMIT {CONNECTIONS} PASSWORD {}",
             escape_literal(&secret)
         ),
         // Twice as quick as through the log, of which there is then none to be written out.
