@@ -62,6 +62,25 @@ fn case_16_the_disk_is_full_while_progress_is_written() {
 }
 
 #[test]
+fn a_disk_that_is_full_below_postgres() {
+    if without("mounts", "a full disk below a service is told as such") {
+        return;
+    }
+    let lab = Lab::new("full-below-postgres");
+    lab.change("lab.toml", "services = []", "services = [\"postgres\"]");
+    lab.solve();
+    assert_eq!(lab.check(&[]).native().end().code, 0);
+    // Too small for the server's own files, and for the databases of the checks.
+    for room in ["8m", "68m"] {
+        let full = format!("mount -t tmpfs -o size={room},mode=711 temporary \"$TMPDIR\"");
+        let ended = remounted(&full, &lab, &[]).native().end();
+        assert_eq!(ended.code, 2, "{room}, it is the machine's: {ended:?}");
+        ended.says("No space left on device");
+    }
+    assert_eq!(lab.check(&[]).native().end().code, 0);
+}
+
+#[test]
 fn case_17_a_read_only_checkout() {
     if without("mounts", "a read-only checkout gives its verdict") {
         return;

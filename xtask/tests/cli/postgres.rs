@@ -3,13 +3,14 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use labkit::check::{Lent, Up};
 use labkit::wire::Target;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::support::{Lab, Run, wait_for};
@@ -135,6 +136,41 @@ fn checks_without_the_runner_borrow_a_database_each() {
 }
 
 #[test]
+fn a_postgres_that_is_killed_while_checks_run_is_told_and_the_next_run_is_clean() {
+    let lab = lab("of-a-killed-postgres");
+    let running = lab.check(&["--repeat", "100000"]).native().start();
+    let place = running.place.path().to_owned();
+    let postmaster = wait_for("checks with databases", Duration::from_secs(120), || {
+        let (server, data) = servers(&place).into_iter().find_map(|(pid, data)| {
+            let file = fs::read_to_string(data.join("postmaster.pid")).ok()?;
+            let server: i32 = file.lines().next()?.parse().ok()?;
+            (server == pid).then_some((server, data))
+        })?;
+        // Three are there from the beginning, the fourth is the template of all others.
+        let databases = fs::read_dir(data.join("base")).ok()?.count();
+        (databases > 4).then_some(server)
+    });
+    kill(Pid::from_raw(postmaster), Signal::SIGKILL).expect("killed");
+    let ended = running.end();
+    assert_eq!(ended.code, 2, "it is the machine's: {ended:?}");
+    ended.says("unavailable");
+    let next = lab.check(&[]).native().end();
+    assert_eq!(next.code, 0, "{next:?}");
+}
+
+/// The processes of a Postgres below a folder, and where their data is: they name no folder, but
+/// all of them work in it.
+fn servers(place: &Path) -> Vec<(i32, PathBuf)> {
+    let processes = fs::read_dir("/proc").expect("processes").flatten();
+    let found = processes.filter_map(|process| {
+        let folder = fs::read_link(process.path().join("cwd")).ok()?;
+        let number = process.file_name().into_string().ok()?.parse().ok()?;
+        (folder.starts_with(place) && folder.ends_with("data")).then_some((number, folder))
+    });
+    found.collect()
+}
+
+#[test]
 fn a_killed_run_leaves_no_postgres_behind() {
     let lab = lab("of-a-killed-run");
     let mut run = Run::new(&["up", &lab.name]).native();
@@ -142,16 +178,7 @@ fn a_killed_run_leaves_no_postgres_behind() {
     let running = run.start();
     running.reached("postgres -D");
     let place = running.place.path().to_owned();
-    // Its backends name no folder, but all of them work in the data directory.
-    let servers = || -> Vec<String> {
-        let processes = fs::read_dir("/proc").expect("processes").flatten();
-        let numbers = processes.filter_map(|process| {
-            let folder = fs::read_link(process.path().join("cwd")).ok()?;
-            let number = process.file_name().into_string().ok()?;
-            (folder.starts_with(&place) && folder.ends_with("data")).then_some(number)
-        });
-        numbers.collect()
-    };
+    let servers = || servers(&place);
     let several = || Some(servers()).filter(|servers| servers.len() > 3);
     let before = wait_for("the server's processes", Duration::from_secs(60), several);
     // The maker is the fifth field.
@@ -161,7 +188,7 @@ fn a_killed_run_leaves_no_postgres_behind() {
             .lines()
             .filter_map(|line| line.split_whitespace().nth(4));
         makers
-            .filter(|maker| before.iter().any(|it| it == maker))
+            .filter(|maker| before.iter().any(|(pid, _)| pid.to_string() == *maker))
             .count()
     };
     assert_eq!(segments(), 1, "it has shared memory");
