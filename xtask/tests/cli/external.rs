@@ -18,8 +18,19 @@ struct Redis {
     _folder: TempDir,
 }
 
+/// How many ports a server is tried on: one that is free is somebody's connection soon, where
+/// many are made.
+const PORTS: usize = 5;
+
 impl Redis {
     fn start() -> Self {
+        let started = (0..PORTS).find_map(|_| Self::on_a_free_port());
+        started.expect("Redis on a port of its own")
+    }
+
+    /// Nothing where the port was free when it was chosen, and taken when the server came to take
+    /// it: then it ends.
+    fn on_a_free_port() -> Option<Self> {
         let folder = TempDir::new().expect("a temporary folder");
         let free = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = free.local_addr().expect("bound").port();
@@ -38,15 +49,19 @@ impl Redis {
             .stderr(Stdio::null())
             .spawn()
             .expect("redis-server is installed");
-        let redis = Self {
+        let mut redis = Self {
             child,
             port,
             _folder: folder,
         };
         wait_for("Redis", Duration::from_secs(10), || {
-            redis.try_ask("PING").filter(|answer| answer == "+PONG\r\n")
-        });
-        redis
+            if redis.child.try_wait().expect("ours").is_some() {
+                return Some(false);
+            }
+            let answer = redis.try_ask("PING")?;
+            (answer == "+PONG\r\n").then_some(true)
+        })
+        .then_some(redis)
     }
 
     fn try_ask(&self, command: &str) -> Option<String> {
