@@ -511,25 +511,28 @@ async fn a_catalogue_that_fails_is_told_as_a_failure(shop: Shop) {
 #[labkit::test]
 async fn a_redis_that_is_back_is_used_again(shop: Shop) {
     let manuals: [Thing; 20] = shop.catalogue.goods.some(Sort::Manual);
-    let (one, others) = manuals.split_at(1);
+    let (few, others) = manuals.split_at(2);
     let (refused, unheard) = tokio::join!(
         shop.second_app_with(&[BUDGET]),
         shop.third_app_with(&[BUDGET])
     );
     let after_a_refusal = async {
         // Whatever is connected by then has to notice that it is no longer.
-        let _ = refused.get(&one[0].path).await.expect_ok();
+        let _ = refused.get(&few[0].path).await.expect_ok();
         shop.redis.forget_everything().await;
-        refused.redis.down();
-        let _ = refused.get(&one[0].path).await.expect_ok();
-        tokio::time::sleep(GIVEN_UP).await;
-        refused.redis.up();
-        let did = format!(
-            "GET {}; emptied Redis; GET while Redis refused, for {} s",
-            one[0].path,
-            GIVEN_UP.as_secs()
-        );
-        expect_used_again(&shop, &refused, &one[0].path, &did).await;
+        // What has helped once has to be ready for the next night.
+        for (manual, which) in few.iter().zip(["", ", for the second time"]) {
+            refused.redis.down();
+            let _ = refused.get(&manual.path).await.expect_ok();
+            tokio::time::sleep(GIVEN_UP).await;
+            refused.redis.up();
+            let did = format!(
+                "GET {} while Redis refused, for {} s{which}",
+                manual.path,
+                GIVEN_UP.as_secs()
+            );
+            expect_used_again(&shop, &refused, &manual.path, &did).await;
+        }
     };
     let after_a_silence = async {
         let silence = unheard.redis.hold_each(Match::any());

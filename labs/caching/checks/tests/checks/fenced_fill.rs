@@ -14,6 +14,9 @@ use labkit::wire::Match;
 /// How many messages a reader or a writer may need.
 const MOST_STEPS: usize = 20;
 
+/// How many tries of one reader come upon a change; whoever tries on after that is left alone.
+const TRIES: usize = 3;
+
 /// STOCK_TTL_S, where a check does not say otherwise, in milliseconds.
 const STOCK: i64 = 600_000;
 /// LOCK_TTL_MS.
@@ -196,6 +199,48 @@ async fn a_slow_reader_does_not_bring_the_old_number_back(mut shop: Shop) {
             expect_answered(&answers, &did, "the catalogue has answered");
         }
         expect_the_truth(&shop, &other, path, &did).await;
+    }
+}
+
+/// Who was refused may try again. Each try is a reader like any other: it has to be safe from a
+/// change of its own.
+#[labkit::test]
+async fn each_try_of_a_reader_may_come_upon_a_change(mut shop: Shop) {
+    let [stock] = shop.catalogue.goods.some(Sort::Stock);
+    let path = stock.path.as_str();
+    let other = shop.second_app().await;
+    let rounds = shop.mark();
+    for overtaken in 1..=TRIES {
+        shop.redis.forget_everything().await;
+        shop.begin_round(rounds);
+        let changes: [Change; TRIES] = std::array::from_fn(|_| change(&mut shop, &stock));
+        let mut load = hold_load(&shop.app, path);
+        let mut reader = shop.app.begin_get(path);
+        let mut loads = 0;
+        for new in changes.iter().take(overtaken) {
+            match reader.until(load.reached()).await {
+                Some(Ok(_)) => {}
+                Some(Err(_)) => never_loaded(path),
+                // It has given up, which it may, and is answered.
+                None => break,
+            }
+            reader.during(new.on(&other)).await;
+            load = hold_load(&shop.app, path);
+            loads += 1;
+        }
+        drop(load);
+        let _ = reader.answer().await.expect_ok();
+        let did = match loads {
+            1 => format!("GET {path}, held with the old number; PUT on the other instance"),
+            _ => format!(
+                "GET {path}, which has asked the catalogue {loads} times; each time, when the \
+                 catalogue had answered, PUT on the other instance"
+            ),
+        };
+        expect_the_truth(&shop, &other, path, &did).await;
+        if loads < overtaken {
+            return;
+        }
     }
 }
 
@@ -974,6 +1019,14 @@ async fn expect_nothing_for_ever(shop: &Shop, did: &str) {
             "nothing in Redis that stays for ever",
         );
     }
+}
+
+fn never_loaded(path: &str) -> ! {
+    fail(
+        format!("GET {path}, with nothing of it in Redis"),
+        "no answer, and nothing has arrived at the catalogue",
+        "one of the two",
+    )
 }
 
 /// Waits until so many loads are parked at the gate.

@@ -26,7 +26,7 @@ const SHORT_LOCK_MS: u64 = 1_000;
 const LONG_LOAD: Duration = Duration::from_millis(1_200);
 
 /// A first load that takes longer still: whoever finds nothing has nothing to be content with.
-const FIRST_LOAD: Duration = Duration::from_secs(3);
+const FIRST_LOAD: Duration = Duration::from_millis(3_500);
 
 /// What is left of the hard life of a ranking that is refreshed at the last moment: less than
 /// `LOCK_TTL_MS`, more than a check takes.
