@@ -9,9 +9,10 @@ use super::matching::Match;
 use super::message::Message;
 use crate::patience::{PATIENCE, timeout};
 
-/// What the timeline says beside a message that stands still.
-pub(super) const HELD: &str = "held by the check";
-/// The same of an answer.
+/// What the timeline notes beside a message that stood still, and, among other words, beside one
+/// whose answer did.
+pub const HELD: &str = "held by the check";
+/// What it notes of an answer.
 pub(super) const REPLY_HELD: &str = "reply held by the check";
 
 /// What a check waited for did not come.

@@ -32,7 +32,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::AbortHandle;
 
 pub use address::{Address, Login, Target};
-pub use fault::{Hold, Step, Steps, StillWaiting};
+pub use fault::{HELD, Hold, Step, Steps, StillWaiting};
 pub use matching::Match;
 pub(crate) use matching::path_meets;
 pub use message::{Message, MessageKind, Reply, ReplyKind, Value};

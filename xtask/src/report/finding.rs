@@ -237,17 +237,18 @@ fn shown(events: &[Event], whole: bool) -> Vec<bool> {
 }
 
 /// Where there is no room for all of these: the lines that a check points at, and those that are
-/// nearest to them. Where it points at none, it has looked at what came in the end.
+/// nearest to them. Where it points at none, what it did last has decided, or what came in the end.
 fn keep_the_nearest(shown: &mut [bool], events: &[Event], most: usize) {
     let lines = || (0..events.len()).filter(|line| shown[*line]);
     if lines().count() <= most {
         return;
     }
-    let mut noted: Vec<usize> = lines().filter(|it| events[*it].note.is_some()).collect();
-    if noted.is_empty() {
-        noted.push(events.len() - 1);
+    let mut decide: Vec<usize> = lines().filter(|it| is_pointed_at(&events[*it])).collect();
+    if decide.is_empty() {
+        let last = lines().rfind(|it| is_act(&events[*it]));
+        decide.push(last.unwrap_or(events.len() - 1));
     }
-    let distance = |line: &usize| noted.iter().map(|it| it.abs_diff(*line)).min();
+    let distance = |line: &usize| decide.iter().map(|it| it.abs_diff(*line)).min();
     let mut nearest: Vec<usize> = lines().collect();
     nearest.sort_by_key(distance);
     nearest.truncate(most);
@@ -272,6 +273,12 @@ fn close_gaps(shown: &mut [bool], most: usize) {
         }
         last = Some(index);
     }
+}
+
+/// By the check: that a wire has held a message is noted on its line as well.
+fn is_pointed_at(event: &Event) -> bool {
+    let held = |note: &String| note.contains(labkit::wire::HELD);
+    event.note.as_ref().is_some_and(|note| !held(note))
 }
 
 /// A request has an answer, or a note that it has none.
@@ -333,6 +340,11 @@ mod tests {
         assert_eq!(kept(&events, 4), [0, 1, 2, 3, 4]);
         events[6].note = Some("another".to_owned());
         assert_eq!(kept(&events, 2), [3, 6]);
+        for event in &mut events {
+            event.note = Some("held by the check until 7.0 ms".to_owned());
+        }
+        events[7] = event("check", "gives lock:7 to another holder", None);
+        assert_eq!(kept(&events, 3), [6, 7, 8]);
     }
 
     #[test]
