@@ -56,6 +56,7 @@ pub fn spoil(body: &mut Value, round: usize, rng: &mut StdRng) -> Vec<String> {
         ("/name", Some(json!(""))),
         ("/name", Some(json!("  \u{2003} "))),
         ("/name", Some(long(81))),
+        ("/name", Some(json!(format!("{} ", "n".repeat(80))))),
         ("/name", Some(json!(7))),
         ("/name", Some(json!("Ann\u{0}Other"))),
         ("/name", Some(json!("Ann\u{7f}"))),
@@ -77,6 +78,10 @@ pub fn spoil(body: &mut Value, round: usize, rng: &mut StdRng) -> Vec<String> {
         ("/birth_year", Some(json!(1e30))),
         ("/birth_year", Some(json!(-1990))),
         ("/address/street", Some(long(121))),
+        (
+            "/address/street",
+            Some(json!(format!("{:121}", "Lange Straße 7"))),
+        ),
         ("/address/street", Some(json!(" "))),
         ("/address/street", Some(json!("\u{3000}"))),
         ("/address/street", Some(json!("Lange\u{85}Straße 7"))),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use labkit::finding;
 use labkit::wire::Target;
 use sqlx::postgres::{PgPoolOptions, PgRow};
-use sqlx::{AssertSqlSafe, FromRow, PgPool};
+use sqlx::{AssertSqlSafe, FromRow, PgPool, Postgres, Transaction};
 
 use crate::in_flight::MOMENT;
 
@@ -16,6 +16,11 @@ const THEIRS: [&str; 5] = ["57014", "55P03", "42P01", "42703", "40P01"];
 /// The database of a check.
 pub struct Inside {
     pool: PgPool,
+}
+
+/// Rows that the check has locked, until it is dropped.
+pub struct Locked {
+    _transaction: Transaction<'static, Postgres>,
 }
 
 /// All rows of all tables, in short.
@@ -54,6 +59,23 @@ impl Inside {
             .fetch_all(&self.pool)
             .await;
         rows.unwrap_or_else(|error| failed(&error))
+    }
+
+    /// Locks what a statement reads and changes until the answer is dropped.
+    pub async fn lock(&self, sql: &[String]) -> Locked {
+        let locked = async {
+            let mut transaction = self.pool.begin().await?;
+            for sql in sql {
+                let locked = sqlx::raw_sql(AssertSqlSafe(sql.as_str()));
+                locked.execute(&mut *transaction).await?;
+            }
+            Ok(Locked {
+                _transaction: transaction,
+            })
+        };
+        locked
+            .await
+            .unwrap_or_else(|error: sqlx::Error| failed(&error))
     }
 
     /// One number.

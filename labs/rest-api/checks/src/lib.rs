@@ -25,7 +25,7 @@ pub use call::{Call, Reply};
 pub use document::{Document, Operation, Probe, expect_agreement};
 pub use images::Images;
 pub use in_flight::{InFlight, Interrupted};
-pub use inside::{Inside, Snapshot};
+pub use inside::{Inside, Locked, Snapshot};
 pub use instance::Instance;
 pub use people::Person;
 pub use problem::{expect_problem, pointers};

@@ -1,6 +1,8 @@
 //! A client that stops wherever a check wants it to: in the middle of a body, before it reads,
 //! or for good.
 
+use std::time::Duration;
+
 use labkit::finding;
 use labkit::patience::{PATIENCE, timeout};
 use labkit::timeline::{EventId, Timeline};
@@ -15,6 +17,8 @@ use crate::instance::Instance;
 /// So that a long answer does not fit in what the kernel keeps for us.
 const RECEIVE_BUFFER: u32 = 64 * 1024;
 const MOST_HEADERS: usize = 64;
+/// Between two bytes of a client that sends as slowly as it can.
+const DRIP: Duration = Duration::from_millis(10);
 
 /// One connection. Dropping it is hanging up.
 pub struct Raw {
@@ -101,6 +105,17 @@ impl Raw {
     pub async fn body(&mut self, bytes: &[u8]) {
         // Who does not want to read them may have closed; its answer tells.
         let _ = self.stream.write_all(bytes).await;
+    }
+
+    /// Sends a byte of a body now and then, until there is an answer or the connection ends.
+    pub async fn drip(&mut self) -> Option<Reply> {
+        loop {
+            if let Some(answer) = self.answered_by_now().await {
+                return answer;
+            }
+            self.body(b"d").await;
+            tokio::time::sleep(DRIP).await;
+        }
     }
 
     /// Sends bytes as one chunk.

@@ -1,6 +1,7 @@
 //! Exercise 6: two users, and each id in each place.
 
 use labkit::finding::fail;
+use labkit::patience::PATIENCE;
 use rest_api_checks::orders::{
     ROUTES, UNKNOWN, expect_401_for_nobody, expect_as_if_unknown, expect_as_silent,
     expect_unchanged, ids, path, promote, two,
@@ -296,6 +297,53 @@ async fn each_id_in_a_body_is_looked_at(mut api: Api) {
         );
     }
     expect_401_for_nobody(&api, &ann, &["POST"]).await;
+}
+
+/// Whoever locks first and asks afterwards whose it is waits where there is something, and nowhere
+/// else: that tells, and it lets everybody hold up everybody.
+#[labkit::test]
+async fn nobody_waits_for_what_is_anothers(mut api: Api) {
+    let (ann, ben) = two(&mut api).await;
+    let token = &ben.person.token;
+    let owner = ann.person.id;
+    let _at_work = api
+        .inside
+        .lock(&[
+            format!("SELECT FROM orders WHERE user_id = {owner} FOR UPDATE"),
+            format!(
+                "SELECT FROM order_lines WHERE order_id IN
+                     (SELECT id FROM orders WHERE user_id = {owner}) FOR UPDATE"
+            ),
+        ])
+        .await;
+    let (note, quantity) = (json!({ "note": "mine" }), json!({ "quantity": 99 }));
+    let (order, line) = (ann.orders[0], path(ann.orders[0], ann.lines[0]));
+    let order_path = format!("/orders/{order}");
+    let merge = |from: i64, into: i64| {
+        Call::post("/orders/merge").json(&json!({ "from": from, "into": into }))
+    };
+    let calls = [
+        Call::get(&order_path),
+        Call::patch(&order_path).json(&note),
+        Call::delete(&order_path),
+        Call::get(&line),
+        Call::patch(&line).json(&quantity),
+        Call::patch(path(ben.orders[0], ann.lines[0])).json(&quantity),
+        Call::post("/orders/cancel").json(&json!({ "ids": [ben.orders[0], order] })),
+        merge(order, ben.orders[0]),
+        merge(ben.orders[0], order),
+    ];
+    for call in calls {
+        let line = call.line();
+        let Some(reply) = api.app.send_within(call.by(token), PATIENCE).await else {
+            fail(
+                format!("{line} by Ben, of what is Ann's, while her rows were locked"),
+                format!("no answer within {} s", PATIENCE.as_secs()),
+                "404 at once, as for what is not there: the caller need not know that she is busy",
+            );
+        };
+        let _ = reply.expect(404, "for this caller there is no such order");
+    }
 }
 
 /// A handler that takes whatever fields a row has gives them to whoever knows their names.

@@ -402,6 +402,29 @@ async fn a_lost_reply_of_the_database_charges_once(mut api: Api) {
     }
 }
 
+/// A phone loses its network more often than an instance its life, and the future of its request
+/// ends where it stands: what it has claimed must not stay claimed.
+#[labkit::test]
+async fn a_client_that_hangs_up_can_come_again(mut api: Api) {
+    let ann = api.person("Ann").await;
+    let other = at_work(&mut api, &ann).await;
+    let wish = wish(&mut api, &ann);
+    let gate = api.provider.door.gate("POST", CHARGES);
+    let call = wish.call();
+    let mut request = InFlight::of(api.app.try_send(&call));
+    until_charging(&mut request, &gate).await;
+    drop(request);
+    // What its end leads to, a ROLLBACK perhaps, is said by then.
+    api.app.app.settle(20).await;
+    gate.open();
+    let did = format!(
+        "POST {PAYMENTS}, hung up while the provider was charging, and tried again on another \
+         instance"
+    );
+    until_paid(&api, &other, &wish, &did).await;
+    expect_once(&api, &wish, &did).await;
+}
+
 /// The document promises what a client can rely on, errors included.
 #[labkit::test]
 async fn the_document_and_the_service_agree(mut api: Api) {

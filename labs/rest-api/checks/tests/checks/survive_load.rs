@@ -19,6 +19,8 @@ const FEW: usize = 4;
 const LONGEST: usize = 65_536;
 /// `REQUEST_TIMEOUT_MS` and `DRAIN_MS` where the thing to see is that it ends.
 const SHORT: u64 = 200;
+/// `REQUEST_TIMEOUT_MS` where many bytes come in that time.
+const LONGER: u64 = 1000;
 /// More bytes than all buffers between a service and its client hold.
 const HUGE: usize = 8 << 20;
 /// How long a service that ends too early is given to do so. One that does not is none the
@@ -223,20 +225,55 @@ async fn a_client_that_stops_sending_is_not_waited_for(mut rush: Rush) {
         let mut raw = app.connect().await;
         raw.head("PUT", path, &head).await;
         raw.body(&half).await;
-        match timeout(PATIENCE, raw.answer()).await {
-            Ok(Some(reply)) => {
-                let _ = reply.expect_one_of(&[408, 503, 504], "half of the body has not come");
-            }
-            // To hang up says enough.
-            Ok(None) => {}
-            Err(_) => raw.refuse(
-                format!("half a body was waited on for {} s", PATIENCE.as_secs()),
-                "408, 503, 504 or the end of the connection: the request may take 200 ms",
-            ),
-        }
+        let answer = timeout(PATIENCE, raw.answer()).await.ok();
+        expect_out_of_time(answer, &raw, SHORT);
         expect_a_slot(&rush, &app).await;
         expect_nothing_kept(&rush);
     }
+}
+
+/// A patience that begins anew with each piece is as long as the client wants it to be: it has
+/// only to send in small pieces.
+#[labkit::test]
+async fn a_byte_now_and_then_buys_no_time(rush: Rush) {
+    let changed = [("CONCURRENCY_LIMIT", 1), ("REQUEST_TIMEOUT_MS", LONGER)];
+    let app = rush.start(&changed).await;
+    let length = LONGEST.to_string();
+    let head = [
+        ("content-length", length.as_str()),
+        ("content-type", "text/plain"),
+    ];
+    for path in ["/images/cat", "/captions/cat"] {
+        let mut raw = app.connect().await;
+        raw.head("PUT", path, &head).await;
+        let answer = timeout(PATIENCE, raw.drip()).await.ok();
+        expect_out_of_time(answer, &raw, LONGER);
+        expect_a_slot(&rush, &app).await;
+        expect_nothing_kept(&rush);
+    }
+}
+
+/// Whoever has been told to go on sends a body of any size over a line of any speed. All of that
+/// is work, and a buffer: it counts from the start.
+#[labkit::test]
+async fn an_upload_has_its_slot_from_its_head_on(mut rush: Rush) {
+    let app = rush.start(&[("CONCURRENCY_LIMIT", 1)]).await;
+    let bytes = letters(&mut rush, LONGEST / 2);
+    let length = bytes.len().to_string();
+    let mut raw = app.connect().await;
+    let head = [
+        ("content-length", length.as_str()),
+        ("expect", "100-continue"),
+    ];
+    raw.head("PUT", "/images/cat", &head).await;
+    let go_on = raw.expect_answer("100: the body may come").await;
+    let _ = go_on.expect(100, "the body may come");
+    let other = app.send(Call::get("/images/dog")).await;
+    let _ = other.expect(503, "the only slot is that of the upload, which has begun");
+    raw.body(&bytes).await;
+    let reply = raw.expect_answer("204: all of it has come").await;
+    let _ = reply.expect(204, "all of it has come");
+    expect_kept(&rush, "cat", &bytes);
 }
 
 /// Each deployment ends every instance. If that cuts what is under way, you deploy at night.
@@ -487,6 +524,21 @@ async fn expect_given_up(gate: &Gate, since: &str) {
             ),
             "none: nobody waits for what they bring",
         );
+    }
+}
+
+/// Whoever does not send is told so, or hung up on, which says enough; `None`: nothing of the
+/// sort came.
+fn expect_out_of_time(answer: Option<Option<Reply>>, raw: &Raw, limit: u64) {
+    match answer {
+        Some(Some(reply)) => {
+            let _ = reply.expect_one_of(&[408, 503, 504], "half of the body has not come");
+        }
+        Some(None) => {}
+        None => raw.refuse(
+            format!("half a body was waited on for {} s", PATIENCE.as_secs()),
+            &format!("408, 503, 504 or the end of the connection: the request may take {limit} ms"),
+        ),
     }
 }
 
