@@ -105,6 +105,23 @@ impl Inside {
     /// Fails the check unless what Redis holds after these requests lives as long as the variable
     /// says: at most the whole of it, at least half of it, as the brief has it.
     pub async fn expect_lives(&self, variable: &str, life_s: i64, requests: &str) {
+        let why = format!(
+            "With {variable} the shop turns this life up or down, in seconds. A life that is \
+             written into the code, counted in another unit, or that of something else, does \
+             not follow."
+        );
+        self.expect_lives_because(variable, life_s, requests, &why)
+            .await;
+    }
+
+    /// The same, where another life has a harm of its own.
+    pub async fn expect_lives_because(
+        &self,
+        variable: &str,
+        life_s: i64,
+        requests: &str,
+        why: &str,
+    ) {
         let entries = self.entries().await;
         let did = format!("{requests} with {variable}={life_s}, then read PTTL of every key");
         let expected = format!("a life of {} to {life_s} s", life_s / 2);
@@ -118,16 +135,7 @@ impl Inside {
             fail_because(did, saw, expected, why);
         }
         if !longest.lives(life_s) {
-            fail_because(
-                did,
-                longest.to_string(),
-                expected,
-                format!(
-                    "With {variable} the shop turns this life up or down, in seconds. A life that is \
-                     written into the code, counted in another unit, or that of something else, does \
-                     not follow."
-                ),
-            );
+            fail_because(did, longest.to_string(), expected, why);
         }
     }
 

@@ -61,12 +61,12 @@ impl Inside {
         rows.unwrap_or_else(|error| failed(&error))
     }
 
-    /// Locks what a statement reads and changes until the answer is dropped.
-    pub async fn lock(&self, sql: &[String]) -> Locked {
+    /// Locks what these statements lock, until the answer is dropped.
+    pub async fn lock(&self, statements: &[String]) -> Locked {
         let locked = async {
             let mut transaction = self.pool.begin().await?;
-            for sql in sql {
-                let locked = sqlx::raw_sql(AssertSqlSafe(sql.as_str()));
+            for statement in statements {
+                let locked = sqlx::raw_sql(AssertSqlSafe(statement.as_str()));
                 locked.execute(&mut *transaction).await?;
             }
             Ok(Locked {

@@ -21,7 +21,7 @@ const KEYS_OF_A_QUESTION: &str = "enter goes on, without a number too  q quit";
 /// Below this a timeline says nothing: the rest of it has to be scrolled to.
 const FEWEST_MESSAGES: usize = 4;
 
-/// Above this a timeline is as long as it wants to be.
+/// No screen has room for more.
 const MOST_MESSAGES: usize = 40;
 
 /// All that the screen is made from.

@@ -344,13 +344,11 @@ impl<'a> Watch<'a> {
                 let question = predict::due(known, next)
                     .map(|question| format!("{}\n\n{question}", next.title));
                 let target = format!("{}/{}", self.shared.lab.name, next.id);
+                self.model.turn_to(target);
                 self.plan.exercises = vec![next.id.clone()];
                 self.close_page();
                 match question {
-                    Some(question) => {
-                        self.model.turn_to(target);
-                        self.ask(question);
-                    }
+                    Some(question) => self.ask(question),
                     None => self.begin(),
                 }
             }

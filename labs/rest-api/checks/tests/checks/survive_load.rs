@@ -238,7 +238,7 @@ async fn a_client_that_stops_sending_is_not_waited_for(mut rush: Rush) {
 async fn a_byte_now_and_then_buys_no_time(rush: Rush) {
     let changed = [("CONCURRENCY_LIMIT", 1), ("REQUEST_TIMEOUT_MS", LONGER)];
     let app = rush.start(&changed).await;
-    let length = LONGEST.to_string();
+    let length = (LONGEST / 2).to_string();
     let head = [
         ("content-length", length.as_str()),
         ("content-type", "text/plain"),
@@ -259,15 +259,7 @@ async fn a_byte_now_and_then_buys_no_time(rush: Rush) {
 async fn an_upload_has_its_slot_from_its_head_on(mut rush: Rush) {
     let app = rush.start(&[("CONCURRENCY_LIMIT", 1)]).await;
     let bytes = letters(&mut rush, LONGEST / 2);
-    let length = bytes.len().to_string();
-    let mut raw = app.connect().await;
-    let head = [
-        ("content-length", length.as_str()),
-        ("expect", "100-continue"),
-    ];
-    raw.head("PUT", "/images/cat", &head).await;
-    let go_on = raw.expect_answer("100: the body may come").await;
-    let _ = go_on.expect(100, "the body may come");
+    let mut raw = begun_upload(&app, bytes.len()).await;
     let other = app.send(Call::get("/images/dog")).await;
     let _ = other.expect(503, "the only slot is that of the upload, which has begun");
     raw.body(&bytes).await;
@@ -298,15 +290,7 @@ async fn a_request_under_way_survives_sigterm(mut rush: Rush) {
 async fn an_upload_under_way_survives_sigterm(mut rush: Rush) {
     let app = rush.start(&[]).await;
     let bytes = letters(&mut rush, LONGEST / 2);
-    let length = bytes.len().to_string();
-    let mut raw = app.connect().await;
-    let head = [
-        ("content-length", length.as_str()),
-        ("expect", "100-continue"),
-    ];
-    raw.head("PUT", "/images/cat", &head).await;
-    let go_on = raw.expect_answer("100: the body may come").await;
-    let _ = go_on.expect(100, "the body may come");
+    let mut raw = begun_upload(&app, bytes.len()).await;
     let (first, second) = bytes.split_at(bytes.len() / 2);
     raw.body(first).await;
     let ending = app.terminate().await;
@@ -433,6 +417,20 @@ async fn held(app: &Instance, path: &str, gate: &Gate) -> Raw {
     if let Err(waiting) = gate.parked(1).await {
         raw.refuse(waiting.to_string(), "the store is asked for the picture");
     }
+    raw
+}
+
+/// An upload of a picture, which the service has asked to go on.
+async fn begun_upload(app: &Instance, length: usize) -> Raw {
+    let length = length.to_string();
+    let head = [
+        ("content-length", length.as_str()),
+        ("expect", "100-continue"),
+    ];
+    let mut raw = app.connect().await;
+    raw.head("PUT", "/images/cat", &head).await;
+    let go_on = raw.expect_answer("100: the body may come").await;
+    let _ = go_on.expect(100, "the body may come");
     raw
 }
 
