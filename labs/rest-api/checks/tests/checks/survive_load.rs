@@ -367,6 +367,26 @@ async fn the_end_is_not_put_off_for_ever(rush: Rush) {
     }
 }
 
+/// Of an answer that is half sent the handler has been done for long. Who counts handlers at the
+/// end tells everybody that all was well, and nobody looks for the client who has half a picture.
+#[labkit::test]
+async fn an_answer_that_is_cut_is_no_peaceful_end(mut rush: Rush) {
+    let app = rush.start(&[("DRAIN_MS", SHORT)]).await;
+    let picture = letters(&mut rush, LONGEST).repeat(HUGE / LONGEST);
+    rush.images.put("poster", picture);
+    let mut slow = app.connect().await;
+    slow.get("/images/poster").await;
+    slow.begins_to_be_answered().await;
+    let status = app.terminate().await.answer().await;
+    if status.success() {
+        fail(
+            "sent SIGTERM with DRAIN_MS=200, while a client had read the beginning of 8 MiB",
+            format!("your service ended with {status}, as if that client had all of it"),
+            "another exit code than 0: somebody was cut",
+        );
+    }
+}
+
 /// What the document promises of pictures is what a client gets.
 #[labkit::test]
 async fn the_document_and_the_service_agree(mut rush: Rush) {
