@@ -666,7 +666,11 @@ async fn a_load_that_goes_on_without_its_client_keeps_its_lock(shop: Shop) {
         }
     };
     // The caller would go as well after the whole of it, and say something else.
-    if next.during(timeout(PATIENCE / 2, one_leaves)).await.is_err() {
+    if next
+        .during(timeout(PATIENCE / 2, one_leaves))
+        .await
+        .is_err()
+    {
         fail_because(
             format!(
                 "GET {path} by one caller, who hangs up during the load; GET on another instance"
