@@ -37,7 +37,7 @@ impl Metrics {
 }
 
 /// Passes a request on and hands its answer back, and counts it by `method`, `route` and
-/// `status`. A request that has met a route has a [`Template`] among its extensions.
+/// `status`. A request that has matched a route has a [`Template`] among its extensions.
 pub async fn record(metrics: &Metrics, request: Request, next: Next) -> Response {
     // BEGIN PROMPT
     // let _ = metrics; // delete with the lines below

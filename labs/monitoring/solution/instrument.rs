@@ -3,7 +3,7 @@
 use crate::prelude::*;
 
 // BEGIN SOLUTION
-/// What the checkout can answer, and what it is called when nobody waits for the answer any more.
+/// What is known beforehand of how a request can end.
 const STATUSES: [&str; 5] = ["200", "402", "499", "500", "502"];
 
 // END SOLUTION
@@ -63,7 +63,7 @@ impl Metrics {
     }
 }
 
-/// Passes a request on and hands its answer back, and keeps `metrics` meanwhile. The time is
+/// Passes a request on and hands its answer back, and keeps `metrics` up to date. The time is
 /// `clock.now()`.
 pub async fn record(metrics: &Metrics, clock: &Clock, request: Request, next: Next) -> Response {
     // BEGIN PROMPT

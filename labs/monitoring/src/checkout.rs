@@ -31,7 +31,7 @@ async fn pay(State(shop): State<Shop>, Path(cart): Path<u64>) -> StatusCode {
     }
 }
 
-/// Somebody else's, and they know: with an empty cart, which is cart 0, it panics.
+/// Panics for an empty cart, which is cart 0. That is for another team to mend.
 async fn receipt(Path(cart): Path<u64>) -> String {
     let items: Vec<u64> = (1..=cart.min(10)).collect();
     format!("cart {cart}: {} articles, first {}", items.len(), items[0])

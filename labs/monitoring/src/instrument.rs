@@ -20,7 +20,7 @@ impl Metrics {
     }
 }
 
-/// Passes a request on and hands its answer back, and keeps `metrics` meanwhile. The time is
+/// Passes a request on and hands its answer back, and keeps `metrics` up to date. The time is
 /// `clock.now()`.
 pub async fn record(metrics: &Metrics, clock: &Clock, request: Request, next: Next) -> Response {
     let _ = (metrics, clock); // delete with the lines below

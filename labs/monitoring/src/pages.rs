@@ -15,12 +15,12 @@ use crate::shop::Shop;
 /// How many products there are: 1 to this.
 const PRODUCTS: u64 = 100_000;
 
-/// The route that a request has met, as it is written in the router: `/products/{id}`. It is an
-/// extension of each request that has met one. (axum has its own, `MatchedPath`.)
+/// The route that a request has matched, as it is written in the router: `/products/{id}`. It is an
+/// extension of each request that has matched one. (axum has its own, `MatchedPath`.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Template(pub &'static str);
 
-/// The pages, each request to which is measured, also one that no route meets.
+/// The pages, each request to which is measured, also one that no route matches.
 pub fn routes(shop: &Shop) -> Router {
     let measured = || middleware::from_fn_with_state(shop.clone(), measured);
     let mut router = Router::new();

@@ -44,20 +44,20 @@ impl Shop {
 
     /// What exercise 1 measures.
     pub fn checkout_metrics(&self) -> &instrument::Metrics {
-        let made = || or_panic(instrument::Metrics::new());
-        self.measured.checkout.get_or_init(made)
+        let make = || or_panic(instrument::Metrics::new());
+        self.measured.checkout.get_or_init(make)
     }
 
     /// What exercise 2 measures.
     pub fn page_metrics(&self) -> &cardinality::Metrics {
-        let made = || or_panic(cardinality::Metrics::new());
-        self.measured.pages.get_or_init(made)
+        let make = || or_panic(cardinality::Metrics::new());
+        self.measured.pages.get_or_init(make)
     }
 
     /// What exercise 3 measures.
     pub fn search_metrics(&self) -> &slo_histogram::Metrics {
-        let made = || or_panic(slo_histogram::Metrics::new());
-        self.measured.search.get_or_init(made)
+        let make = || or_panic(slo_histogram::Metrics::new());
+        self.measured.search.get_or_init(make)
     }
 }
 
@@ -68,7 +68,7 @@ pub fn exposition(registry: &Registry) -> String {
 
 /// A name or a bucket that the library refuses is a mistake in the code, not in a request.
 fn or_panic<T>(made: prometheus::Result<T>) -> T {
-    made.unwrap_or_else(|error| panic!("these metrics cannot be made: {error}"))
+    made.unwrap_or_else(|error| panic!("these metrics cannot be made or shown: {error}"))
 }
 
 fn required(name: &str) -> anyhow::Result<String> {

@@ -1,38 +1,60 @@
 //! The shop to play with: `cargo xtask run monitoring`.
 
 use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{StatusCode, Uri};
 
 use labkit::play::{Card, Playground};
+use labkit::upstream::Upstream;
 use labkit::wire::Wire;
-use labkit::{Check, Fixture as _, finding};
+use labkit::{Check, finding};
 
-use crate::Shop;
+use crate::instance::{Clock, Instance};
 
-/// The shop of a check, and a wire where a person speaks to it.
+/// How long the till takes: long enough to hang up meanwhile.
+const TILL: Duration = Duration::from_secs(2);
+/// How long the index takes for each sign of a question.
+const INDEX: Duration = Duration::from_millis(50);
+
+/// The service, a wire where a person speaks to it, and neighbours that take their time.
 pub struct ByHand {
     door: Wire,
-    _shop: Shop,
+    _app: Instance,
+    _neighbours: [Upstream; 2],
 }
 
 impl Playground for ByHand {
     async fn open(check: &Check) -> Self {
-        let shop = Shop::open(check).await;
-        let url = shop.app.app.url();
-        let app: SocketAddr = url
+        let till = neighbour(check, "till", Router::new().fallback(till)).await;
+        let index = neighbour(check, "index", Router::new().fallback(index)).await;
+        let doors = [till.address(), index.address()];
+        let app = Instance::start(check, "app", doors, Clock::Machine).await;
+        let url = app.app.url();
+        let at: SocketAddr = url
             .strip_prefix("http://")
             .and_then(|address| address.parse().ok())
             .unwrap_or_else(|| finding::error(format!("{url} is no address")));
-        let door = Wire::http(check.timeline(), "you", "app", app).await;
+        let door = Wire::http(check.timeline(), "you", "app", at).await;
         Self {
             door: door.unwrap_or_else(|error| finding::error(format!("no wire: {error}"))),
-            _shop: shop,
+            _app: app,
+            _neighbours: [till, index],
         }
     }
 
     fn card(&self) -> Card {
         let shop = format!("http://{}", self.door.address());
         let tries = [
-            (format!("-X POST {shop}/checkout/7"), "pays for a cart"),
+            (
+                format!("-X POST {shop}/checkout/7"),
+                "pays for a cart, in two seconds",
+            ),
+            (
+                format!("-X POST {shop}/checkout/4"),
+                "a cart that the till refuses; with 5 it fails",
+            ),
             (
                 format!("{shop}/checkout/0/receipt"),
                 "the handler that panics",
@@ -47,7 +69,10 @@ impl Playground for ByHand {
                 format!("{shop}/metrics/pages"),
                 "what exercise 2 tells of that",
             ),
-            (format!("'{shop}/search?q=lamp'"), "a search"),
+            (
+                format!("'{shop}/search?q=lamp'"),
+                "a search; the longer the word, the slower",
+            ),
             (
                 format!("{shop}/metrics/search"),
                 "what exercise 3 tells of that",
@@ -61,4 +86,25 @@ impl Playground for ByHand {
                 .collect(),
         }
     }
+}
+
+async fn neighbour(check: &Check, name: &str, router: Router) -> Upstream {
+    let door = Upstream::serve(check.timeline(), name, router).await;
+    door.unwrap_or_else(|error| finding::error(format!("no {name}: {error}")))
+}
+
+/// Refuses carts whose number ends in 4, and fails where it ends in 5.
+async fn till(uri: Uri) -> StatusCode {
+    tokio::time::sleep(TILL).await;
+    match uri.path().chars().last() {
+        Some('4') => StatusCode::PAYMENT_REQUIRED,
+        Some('5') => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::OK,
+    }
+}
+
+async fn index(uri: Uri) -> &'static str {
+    let question = uri.query().map_or(0, str::len);
+    tokio::time::sleep(INDEX * u32::try_from(question).unwrap_or(u32::MAX)).await;
+    "[]"
 }

@@ -1,4 +1,4 @@
-//! A histogram as Prometheus sees it: counts below edges.
+//! A histogram as Prometheus sees it: how many were not above each edge.
 
 use labkit::finding;
 
@@ -66,8 +66,8 @@ impl Buckets {
         })
     }
 
-    /// The count below an edge.
-    pub fn below(&self, edge: f64) -> Option<f64> {
+    /// How many were not above an edge; nothing, where there is no such edge.
+    pub fn not_above(&self, edge: f64) -> Option<f64> {
         let bucket = self.counts.iter().find(|(it, _)| *it == edge);
         bucket.map(|(_, count)| *count)
     }

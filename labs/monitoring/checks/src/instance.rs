@@ -1,5 +1,6 @@
 //! A running instance of the service, and its metrics pages.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use labkit::answer::Answer;
@@ -10,40 +11,55 @@ use labkit::wire::Wire;
 use labkit::{App, Check, finding};
 
 use crate::exposition::Exposition;
-use crate::neighbour::Neighbour;
 
 /// How long to wait before a page is read again.
 const MOMENT: Duration = Duration::from_millis(2);
-/// Enough for what waits for nothing to be done.
+/// Enough for work that waits for nobody.
 const ROUND_TRIPS: usize = 5;
+/// How often the till's answers are looked for; one that nobody waits for may never be seen.
+const LOOKS: usize = 200;
+
+/// What the service goes by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Clock {
+    /// The time that its neighbours say they took.
+    Told,
+    /// The machine's.
+    Machine,
+}
 
 /// One of them; what it says to its neighbours is recorded.
 pub struct Instance {
     /// The service.
     pub app: App,
     timeline: Timeline,
-    _till: Wire,
+    till: Wire,
     _index: Wire,
 }
 
 impl Instance {
+    /// Starts one between a till and an index, which listen there.
     pub(crate) async fn start(
         check: &Check,
         name: &str,
-        till: &Neighbour,
-        index: &Neighbour,
+        [till, index]: [SocketAddr; 2],
+        clock: Clock,
     ) -> Self {
         let till = wire(check, name, "till", till).await;
         let index = wire(check, name, "index", index).await;
+        let clock = match clock {
+            Clock::Told => "told",
+            Clock::Machine => "machine",
+        };
         let environment = [
             ("TILL_URL", format!("http://{}", till.address())),
             ("INDEX_URL", format!("http://{}", index.address())),
-            ("CLOCK", "told".to_owned()),
+            ("CLOCK", clock.to_owned()),
         ];
         Self {
             app: App::start(check, name, &environment).await,
             timeline: check.timeline(),
-            _till: till,
+            till,
             _index: index,
         }
     }
@@ -79,6 +95,7 @@ impl Instance {
                     true => self.app.settle(ROUND_TRIPS).await,
                     false => tokio::time::sleep(MOMENT).await,
                 }
+                // One line of it is enough.
                 self.timeline.forget_since(mark);
                 last = self.metrics("checkout").await;
                 if let_go {
@@ -91,13 +108,25 @@ impl Instance {
         last
     }
 
+    /// Waits until what the till was asked is answered, and for what the service makes of it.
+    pub async fn has_heard_from_the_till(&self) {
+        for _ in 0..LOOKS {
+            let asked = self.till.messages();
+            if asked.iter().all(|message| message.reply.is_some()) {
+                break;
+            }
+            tokio::time::sleep(MOMENT).await;
+        }
+        self.app.settle(ROUND_TRIPS).await;
+    }
+
     /// Pays for a cart.
     pub async fn pay(&self, cart: u64) -> Answer {
         self.app.post(&format!("/checkout/{cart}"), &()).await
     }
 }
 
-async fn wire(check: &Check, app: &str, name: &str, neighbour: &Neighbour) -> Wire {
-    let wire = Wire::http(check.timeline(), app, name, neighbour.door.address()).await;
+async fn wire(check: &Check, app: &str, name: &str, at: SocketAddr) -> Wire {
+    let wire = Wire::http(check.timeline(), app, name, at).await;
     wire.unwrap_or_else(|error| finding::error(format!("no wire to the {name}: {error}")))
 }

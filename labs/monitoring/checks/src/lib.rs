@@ -17,7 +17,8 @@ pub use histogram::Buckets;
 pub use instance::Instance;
 pub use neighbour::Neighbour;
 
-use labkit::timeline::Timeline;
+use instance::Clock;
+use labkit::timeline::{Mark, Timeline};
 use labkit::{Check, Fixture, finding};
 use rand::rngs::StdRng;
 
@@ -40,9 +41,10 @@ impl Fixture for Shop {
     async fn open(check: &Check) -> Self {
         let till = Neighbour::open(check, "till").await;
         let index = Neighbour::open(check, "index").await;
+        let doors = [till.door.address(), index.door.address()];
         let client = reqwest::Client::builder().no_proxy().build();
         Self {
-            app: Instance::start(check, "app", &till, &index).await,
+            app: Instance::start(check, "app", doors, Clock::Told).await,
             till,
             index,
             rng: check.rng(),
@@ -60,6 +62,16 @@ impl Shop {
         self.check.measured(number.try_into().unwrap_or(u64::MAX));
     }
 
+    /// Where a loop of rounds begins.
+    pub fn mark(&self) -> Mark {
+        self.timeline.mark()
+    }
+
+    /// Begins a round: a finding does not show the rounds that passed.
+    pub fn begin_round(&self, rounds: Mark) {
+        self.timeline.forget_since(rounds);
+    }
+
     /// Tells the reader of the timeline that a client is gone: there is no message for that.
     pub fn tell_hang_up(&self) {
         self.timeline.push("check", self.app.app.name(), "hang up");
@@ -67,7 +79,8 @@ impl Shop {
 
     /// A second instance of the service, as production runs many.
     pub async fn second_app(&self) -> Instance {
-        Instance::start(&self.check, "app 2", &self.till, &self.index).await
+        let doors = [self.till.door.address(), self.index.door.address()];
+        Instance::start(&self.check, "app 2", doors, Clock::Told).await
     }
 }
 

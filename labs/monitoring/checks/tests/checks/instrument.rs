@@ -11,10 +11,7 @@ const REQUESTS: &str = "checkout_requests_total";
 const IN_FLIGHT: &str = "checkout_requests_in_flight";
 const DURATION: &str = "checkout_request_duration_seconds";
 
-/// Enough for what waits for nobody to be done.
-const ROUND_TRIPS: usize = 20;
-
-/// What the brief lists: all that a request to the checkout can end with.
+/// What the brief lists: what is known beforehand of how a request can end.
 const STATUSES: [&str; 5] = ["200", "402", "499", "500", "502"];
 
 /// Error ratio and traffic are made of these counts. What is missing here is missing in each
@@ -53,7 +50,7 @@ async fn a_client_that_hangs_up_is_counted_as_a_499(shop: Shop) {
     expect_counted(&before, &after, &[("499", 1)]);
     // A service that goes on with the work has an answer now, for nobody.
     gate.open();
-    shop.app.app.settle(ROUND_TRIPS).await;
+    shop.app.has_heard_from_the_till().await;
     let later = shop.app.metrics("checkout").await;
     expect_counted(&before, &later, &[("499", 1)]);
 }
@@ -137,7 +134,7 @@ async fn a_quarter_of_a_second_adds_a_quarter_to_the_sum(shop: Shop) {
         let saw = format!("`{sum}` rose by {rise}");
         let expected =
             "0.25: by the service's clock the till took 250 ms, and nothing else any time";
-        match rise < 0.1 && rise > 0.0 {
+        match rise > 0.0 && rise.fract() != 0.0 {
             true => fail_because(
                 "",
                 format!("{saw}, which is the time of another clock"),
@@ -183,7 +180,7 @@ async fn each_request_leaves_its_duration_however_it_ended(shop: Shop) {
 /// Those who give up have waited the longest. Their time is the one that you want to know, and a
 /// histogram that takes them for a moment says that all is quick while nobody waits any more.
 #[labkit::test]
-async fn who_hangs_up_has_waited_so_long(shop: Shop) {
+async fn a_hang_up_leaves_the_time_that_it_waited(shop: Shop) {
     let before = shop.app.metrics("checkout").await;
     let gate = shop.till.door.gate("POST", "/charges/8");
     let meanwhile = async {
@@ -239,13 +236,13 @@ async fn each_counter_is_there_before_the_first_request(shop: Shop) {
                 "nothing was asked yet, and not there as 0: {}",
                 missing.join(", ")
             ),
-            "each status that the checkout can end with, as 0",
+            "each status that is known beforehand, as 0",
         );
     }
 }
 
 /// What a number may do decides what may be done with it: `rate()` takes every fall of a counter
-/// for a restart, and says nothing sensible about a gauge.
+/// for a restart, and says nothing sensible about a gauge. And what is measured says the HELP text.
 #[labkit::test]
 async fn each_metric_says_what_it_is(shop: Shop) {
     pay(&shop, 5, 200, 200).await;
