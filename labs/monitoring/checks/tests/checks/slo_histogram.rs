@@ -166,7 +166,7 @@ async fn it_is_there_before_the_first_search(shop: Shop) {
 async fn two_instances_add_up(mut shop: Shop) {
     let second = shop.second_app().await;
     let quick: Vec<u64> = (0..100).map(|_| shop.rng.random_range(20..60)).collect();
-    let slow: Vec<u64> = (0..20).map(|_| shop.rng.random_range(900..1100)).collect();
+    let slow: Vec<u64> = (0..20).map(|_| shop.rng.random_range(600..900)).collect();
     search(&shop, &shop.app, &quick).await;
     search(&shop, &second, &slow).await;
     let (first, second) = (buckets(&shop.app).await, buckets(&second).await);
