@@ -15,8 +15,8 @@ const MOST_SERIES: usize = 300;
 /// As many as a check sends to one route; stated in the brief.
 const CROWD: u64 = 500;
 
-/// Each series costs Prometheus memory for as long as it is in a block, and each query time. One
-/// for each product is a bill that grows with the shop.
+/// Each series costs your service and Prometheus memory, disk for weeks, and each query time. One for
+/// each product is a bill that grows with the shop.
 #[labkit::test]
 async fn five_hundred_products_are_one_series(mut shop: Shop) {
     let visits = products(&mut shop.rng);
@@ -184,7 +184,7 @@ async fn what_can_be_told_apart_is_told_apart(shop: Shop) {
     );
 }
 
-/// 500 different ones, in no order.
+/// 500 different ones.
 fn products(rng: &mut StdRng) -> Vec<Visit> {
     let first = rng.random_range(1..50_000_u64);
     let step = rng.random_range(1..100_u64);
