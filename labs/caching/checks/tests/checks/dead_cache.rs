@@ -153,6 +153,32 @@ async fn a_redis_that_never_answers_costs_no_reader_their_manual(mut shop: Shop)
     }
 }
 
+/// Who waits for a place has heard from Redis that it is well, and when the place is there that is
+/// long ago. Whoever asks once more, because another may have brought it meanwhile, asks a Redis of
+/// which nothing is known.
+#[labkit::test]
+async fn a_redis_that_falls_silent_while_readers_queue_costs_none_their_manual(shop: Shop) {
+    let manuals: [Thing; 3] = shop.catalogue.goods.some(Sort::Manual);
+    let paths = manuals.each_ref().map(|manual| manual.path.as_str());
+    let app = shop
+        .second_app_with(&[BUDGET, ("ORIGIN_LIMIT", 1)])
+        .await;
+    let gate = shop.catalogue.door.gate("GET", ANY);
+    let did = format!(
+        "GET {} with ORIGIN_LIMIT=1, and the catalogue held back; GET {} and GET {}, which wait for \
+         their turn; then Redis fell silent, and the catalogue was let go",
+        paths[0], paths[1], paths[2]
+    );
+    let mut readers = app.begin_crowd(paths);
+    until_loading(&mut readers, &gate, &did).await;
+    readers.during(app.come_in()).await;
+    let _silent = app.redis.hold_each(Match::any());
+    gate.open();
+    let answers = readers.answer().await;
+    let still = format!("{}={}: one question may take so long", BUDGET.0, BUDGET.1);
+    expect_each_served(&answers, &manuals, &did, &still);
+}
+
 /// The catalogue was built for the few reads that miss. Without the cache all of them
 /// come, at once: the outage of the cache becomes one of the catalogue.
 #[labkit::test]

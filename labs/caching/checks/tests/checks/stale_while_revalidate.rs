@@ -278,6 +278,34 @@ async fn a_failed_refresh_keeps_the_stale_ranking(mut shop: Shop) {
     }
 }
 
+/// A failure brings nothing new. Who keeps the old ranking a while longer then, to spare a catalogue
+/// in trouble, does so at the next failure as well: and shows for a day what was to be shown for an
+/// hour.
+#[labkit::test]
+async fn a_failed_refresh_prolongs_nothing(mut shop: Shop) {
+    let [ranking] = shop.catalogue.goods.some(Sort::Ranking);
+    let path = ranking.path.as_str();
+    let _ = go_stale(&mut shop, &ranking, &[]).await;
+    shop.catalogue.door.fail("GET", path, 503);
+    let mut did = format!("GET {path}; let it go stale; GET, with a catalogue that answers 503");
+    let before = shop.catalogue.door.count("GET", path);
+    expect_at_once(&shop.app, &ranking, &did).await;
+    expect_refresh(&shop, path, before, &did).await;
+    shop.app.fall_silent().await;
+    // Since the load SOFT and a moment have passed.
+    shop.redis.pass(HARD - SOFT, &[&shop.app]).await;
+    did += &format!("; GET when RANKING_HARD_MS={HARD} have passed since the load");
+    let answer = shop.app.get(path).await;
+    if answer.status != 502 {
+        answer.point("too old to be shown");
+        fail(
+            did,
+            format!("it answered {answer}"),
+            "502: both lives count from the load, and since then every load has failed",
+        );
+    }
+}
+
 /// Instances are killed: by a deployment, by the machine, by their own memory. What they
 /// leave says that somebody is at it when nobody is, and whoever finds that must not prolong it.
 #[labkit::test]
@@ -426,7 +454,8 @@ async fn what_a_first_load_left_behind_grows_stale(mut shop: Shop) {
 }
 
 /// Between a look and what follows from it there is time for a whole refresh of somebody
-/// else. Who then loads again, loads what is fresh.
+/// else. Who then loads again, loads what is fresh. And who was late is not at it for ever: when it
+/// goes stale the next time, its instance has it refreshed like any other.
 #[labkit::test]
 async fn what_another_has_refreshed_meanwhile_is_not_loaded_again(mut shop: Shop) {
     let [ranking] = shop.catalogue.goods.some(Sort::Ranking);
@@ -508,6 +537,13 @@ async fn what_another_has_refreshed_meanwhile_is_not_loaded_again(mut shop: Shop
                     );
                 }
             }
+            // Whoever was late, and found it fresh, is not at it for ever.
+            let_go_stale(&shop, &stale, &[&other]).await;
+            let before = shop.catalogue.door.count("GET", path);
+            let did = format!("{did}; let it go stale again; GET on the late one's instance");
+            let _ = shop.app.get(path).await.expect_ok();
+            expect_refresh(&shop, path, before, &did).await;
+            at_rest(&shop, &other, path).await;
         }
     }
 }
