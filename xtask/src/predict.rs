@@ -46,7 +46,10 @@ pub(crate) fn ask_before(verb: &Verb) {
         keep(&checkout, &lab, exercise, guess, false, &say_notes());
         if guess.is_some() {
             // On a starter there is nothing yet to compare it with.
-            let _ = writeln!(io::stdout(), "kept, until your code shows what it is\n");
+            let _ = writeln!(
+                io::stdout(),
+                "kept: once your code works, it stands beside what was measured\n"
+            );
         }
     }
 }

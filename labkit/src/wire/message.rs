@@ -213,6 +213,10 @@ impl fmt::Display for Value {
             Self::Boolean(value) => value.fmt(f),
             Self::Integer(value) => value.fmt(f),
             Self::Double(value) => value.fmt(f),
+            // A value, and not what stands for one that is missing.
+            Self::Text(text) if matches!(&text[..], b"nil" | b"null") => {
+                write!(f, "\"{}\"", shown(text, room(f)))
+            }
             Self::Text(text) => f.write_str(&shown(text, room(f))),
             Self::Error(text) => f.write_str(&shown(text.as_bytes(), room(f))),
             Self::List(items) => {

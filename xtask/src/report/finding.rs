@@ -22,6 +22,9 @@ const SELDOM: usize = 4;
 /// Of what is said often the first times are shown: the load, and the one that was too many.
 const FIRST: usize = 2;
 
+/// A space that no line ends at, until it is printed.
+const GLUE: &str = "\u{a0}";
+
 /// All that is known about one check that did not pass, indented below its exercise.
 pub(crate) fn render(check: &CheckReport, whole_wire: bool, look: &Look) -> String {
     let mut text = String::new();
@@ -103,8 +106,7 @@ fn timeline(text: &mut String, events: &[Event], whole: bool, look: &Look) {
             continue;
         }
         if skipped > 0 {
-            let left_out = format!("… {}", words::count(skipped, "line"));
-            let _ = writeln!(text, "    {:>12}", left_out.style(look.quiet));
+            let _ = writeln!(text, "{}", left_out(skipped, look));
             skipped = 0;
         }
         let reply = event.reply.as_ref().map_or_else(String::new, |reply| {
@@ -118,22 +120,29 @@ fn timeline(text: &mut String, events: &[Event], whole: bool, look: &Look) {
         let note = event
             .note
             .as_ref()
-            .map_or_else(String::new, |note| format!("  ← {note}"));
+            // It stays with its first word where the line is wrapped.
+            .map_or_else(String::new, |note| format!("  ←{GLUE}{note}"));
         // Into a pipe a message is a line.
         let line = match whole || look.live {
             true => beside(&parties, &(said + &note), look),
             false => parties + &said + &note,
         };
-        let (said, note) = match &event.note {
-            Some(_) => line.split_at(line.rfind("  ←").unwrap_or(line.len())),
+        let (said, note) = match line.rfind(&format!("←{GLUE}")) {
+            Some(arrow) => line.split_at(line[..arrow].trim_end().len()),
             None => (line.as_str(), ""),
         };
-        let _ = writeln!(text, "{said}{}", styled(note, look));
+        let note = note.replace(GLUE, " ");
+        let _ = writeln!(text, "{said}{}", styled(&note, look));
     }
     if skipped > 0 {
-        let left_out = format!("… {}", words::count(skipped, "line"));
-        let _ = writeln!(text, "    {:>12}", left_out.style(look.quiet));
+        let _ = writeln!(text, "{}", left_out(skipped, look));
     }
+}
+
+/// Where messages are not shown: below the times of those that are.
+fn left_out(lines: usize, look: &Look) -> String {
+    let words = format!("… {}", words::count(lines, "line"));
+    format!("         {}", words.style(look.quiet))
 }
 
 /// When the answer came, if the check began something else in between: on its own line it would

@@ -84,7 +84,7 @@ impl Look {
             let fence = line.starts_with("```");
             let plain = !code && !fence && !line.starts_with(['|', '#']) && !line.is_empty();
             match blocks.last_mut() {
-                Some((block, _)) if plain && goes_on && !begins_an_item(line) => {
+                Some((block, _)) if plain && goes_on && mark(line) == 0 => {
                     block.push(' ');
                     block.push_str(line.trim_start());
                 }
@@ -95,8 +95,7 @@ impl Look {
         }
         let filled = blocks.iter().map(|(block, verbatim)| match verbatim {
             true => block.clone(),
-            false if begins_an_item(block) => self.filled(block, "  "),
-            false => self.filled(block, ""),
+            false => self.filled(block, &" ".repeat(mark(block))),
         });
         filled.collect::<Vec<_>>().join("\n")
     }
@@ -112,9 +111,15 @@ impl Look {
     }
 }
 
-fn begins_an_item(line: &str) -> bool {
-    let number = line.trim_start_matches(|c: char| c.is_ascii_digit());
-    line.starts_with("- ") || (number.len() < line.len() && number.starts_with(". "))
+/// How wide the mark is that a line begins an item of a list with; 0 where it begins none.
+fn mark(line: &str) -> usize {
+    let rest = line.trim_start_matches(|c: char| c.is_ascii_digit());
+    let digits = line.len() - rest.len();
+    match rest {
+        _ if line.starts_with("- ") => 2,
+        rest if digits > 0 && rest.starts_with(". ") => digits + 2,
+        _ => 0,
+    }
 }
 
 #[cfg(test)]

@@ -68,14 +68,17 @@ impl Model {
         let room = rows.saturating_sub(3);
         let body = self.body(&look, room);
         let body: Vec<&str> = body.trim_end().lines().collect();
+        // While the next verdict is in the making, this is the one of before.
+        let old = !self.doing.is_empty() && self.page.is_none();
+        let shown = |line: &&str| match old {
+            true => console::strip_ansi_codes(line)
+                .style(look.quiet)
+                .to_string(),
+            false => (*line).to_owned(),
+        };
         self.scroll = self.scroll.min(body.len().saturating_sub(room));
         let mut screen = vec![self.head(&look, body.len(), room), String::new()];
-        screen.extend(
-            body.iter()
-                .skip(self.scroll)
-                .take(room)
-                .map(ToString::to_string),
-        );
+        screen.extend(body.iter().skip(self.scroll).take(room).map(shown));
         screen.resize(rows.saturating_sub(1), String::new());
         let keys = match self.page {
             Some(_) if self.asks => KEYS_OF_A_QUESTION,
@@ -131,7 +134,8 @@ impl Model {
             }
             false => String::new(),
         };
-        format!("{verdict}{}", format!("{more}{doing}").style(look.quiet))
+        // What is cut off on a narrow screen is where one is.
+        format!("{verdict}{}", format!("{doing}{more}").style(look.quiet))
     }
 
     fn body(&self, look: &Look, room: usize) -> String {
@@ -168,7 +172,7 @@ fn verdict(report: &Report, brief: Option<&str>, wire: bool, look: &Look, room: 
             .collect();
         let compare = match report.exercises.as_slice() {
             [one] => format!(
-                "cargo xtask solution {}/{} shows yours beside the reference\n",
+                "`cargo xtask solution {}/{}` shows yours beside the reference\n",
                 report.lab, one.id
             ),
             _ => String::new(),

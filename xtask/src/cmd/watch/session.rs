@@ -131,7 +131,10 @@ impl<'a> Watch<'a> {
                     self.close_page();
                     self.begin();
                 }
-                Some(doing) = news.recv() => self.model.doing = doing,
+                // The last of a round may come after its end.
+                Some(doing) = news.recv() => if self.round.is_some() {
+                    self.model.doing = doing;
+                },
                 ended = ended(&mut self.round) => self.take_in(ended),
             }
         }
