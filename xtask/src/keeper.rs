@@ -30,7 +30,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
 use descendants::{kill_all, reap};
-use folder::{KeptFolder, Leftover, leftovers, leftovers_with};
+use folder::{KeptFolder, Leftover, homes, leftovers, leftovers_with};
 use link::{End, Link, Stdin, ToFront, ToKeeper};
 
 /// The exit code of a run that ended by our own lab's fault.
@@ -75,7 +75,7 @@ pub(crate) fn enter_runner() -> io::Result<()> {
 /// keeper's processes and has named its folder. Names what could not be removed.
 pub(crate) async fn clean_up_without_keeper(folder: &Path, since: SystemTime) -> Vec<String> {
     let mut left = kill_everything(since);
-    let folders = leftovers_with(folder, &std::env::temp_dir());
+    let folders = leftovers_with(folder, &homes());
     if folders.iter().any(Leftover::used_docker) {
         let _ = remove_late_containers(&folders.iter().collect::<Vec<_>>()).await;
     }
@@ -134,7 +134,7 @@ async fn keep(runner_args: &[String]) -> io::Result<()> {
         }
     };
     let since = SystemTime::now();
-    let older = tokio::spawn(sweep(leftovers(&std::env::temp_dir())));
+    let older = tokio::spawn(sweep(leftovers(&homes())));
 
     let end = run_to_its_end(&mut front, folder.folder(), group, stdin, runner_args)
         .await

@@ -10,6 +10,7 @@ use owo_colors::OwoColorize as _;
 use tokio::process::Command;
 
 use crate::checkout::Checkout;
+use crate::keeper::folder;
 use crate::provider::{self, Kind, NotFetched, Request, RunFolder, leftovers};
 use crate::report::style::Look;
 use crate::report::{say_notes, words};
@@ -57,7 +58,7 @@ pub(crate) async fn doctor(sweep: bool) -> anyhow::Result<ExitCode> {
         lines.extend(providers(service, &run).await);
     }
     lines.push(disk("to build", &checkout.target, BUILD_MB));
-    lines.push(disk("for runs", &std::env::temp_dir(), TEMP_MB));
+    lines.push(disk("for runs", &folder::home(), TEMP_MB));
     lines.push(left_behind(sweep).await);
     let text = render(&lines, &Look::of(&std::io::stdout()));
     // Nobody is left to tell when stdout is gone.
@@ -130,7 +131,7 @@ async fn providers(service: &'static Service, run: &RunFolder) -> Vec<Line> {
 }
 
 /// What a run would use. It tries the downloads of those in `before` first.
-fn conclusion(service: &Service, taken: Option<String>, before: &[&str]) -> Line {
+fn conclusion(service: &'static Service, taken: Option<String>, before: &[&str]) -> Line {
     let (state, text) = match (taken, before) {
         (Some(taken), []) => (State::Good, taken),
         (Some(taken), before) => {

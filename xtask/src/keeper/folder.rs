@@ -25,7 +25,59 @@ const MAKING: Duration = Duration::from_secs(60);
 pub(crate) fn draw_name() -> PathBuf {
     // Short: servers listen on sockets below it, and a socket's path may not be long.
     let name = format!("{PREFIX}{:06x}", rand::random::<u32>() >> 8);
-    std::env::temp_dir().join(name)
+    home().join(name)
+}
+
+/// Where a run's folder is made. In memory where there is plenty: a database is some 300 files,
+/// and a disk's file system takes longer to make them than Postgres to be used.
+pub(crate) fn home() -> PathBuf {
+    match memory() {
+        Some(memory) if is_roomy(&memory) => memory,
+        _ => std::env::temp_dir(),
+    }
+}
+
+/// Where folders of runs may be.
+pub(crate) fn homes() -> Vec<PathBuf> {
+    let mut homes = vec![std::env::temp_dir()];
+    homes.extend(memory());
+    homes
+}
+
+/// The system's file system in memory, unless the user has said where temporary files go.
+fn memory() -> Option<PathBuf> {
+    let said = std::env::var_os("TMPDIR").is_some_and(|place| !place.is_empty());
+    (cfg!(target_os = "linux") && !said).then(|| PathBuf::from("/dev/shm"))
+}
+
+/// Whether a run and all its services fit in there, and may be started from there.
+#[cfg(target_os = "linux")]
+fn is_roomy(memory: &Path) -> bool {
+    use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+    use nix::sys::statvfs::{FsFlags, statvfs};
+
+    /// Twice what the largest lab needs with eight checks at once.
+    const ROOM: u64 = 4 << 30;
+
+    let (Ok(about), Ok(flags)) = (statfs(memory), statvfs(memory)) else {
+        return false;
+    };
+    #[allow(
+        clippy::useless_conversion,
+        clippy::unnecessary_cast,
+        reason = "the fields' types differ between systems"
+    )]
+    let free = (about.blocks_available() as u64).saturating_mul(about.block_size() as u64);
+    about.filesystem_type() == TMPFS_MAGIC
+        && !flags.flags().contains(FsFlags::ST_NOEXEC)
+        && free >= ROOM
+        && nix::unistd::access(memory, nix::unistd::AccessFlags::W_OK).is_ok()
+}
+
+/// Whether a run and all its services fit in there, and may be started from there.
+#[cfg(not(target_os = "linux"))]
+fn is_roomy(_memory: &Path) -> bool {
+    false
 }
 
 /// The folder of a run that goes on. It lives as long as this value's lock is held.
@@ -120,10 +172,10 @@ impl Leftover {
     }
 }
 
-/// The folder `own` of a keeper that is known to be dead, and those in `temp` of others that
+/// The folder `own` of a keeper that is known to be dead, and those in `homes` of others that
 /// were killed.
-pub(crate) fn leftovers_with(own: &Path, temp: &Path) -> Vec<Leftover> {
-    let mut folders = leftovers(temp);
+pub(crate) fn leftovers_with(own: &Path, homes: &[PathBuf]) -> Vec<Leftover> {
+    let mut folders = leftovers(homes);
     folders.retain(|folder| folder.path != own);
     if is_abandoned(own, Duration::ZERO) {
         let path = own.to_owned();
@@ -132,12 +184,12 @@ pub(crate) fn leftovers_with(own: &Path, temp: &Path) -> Vec<Leftover> {
     folders
 }
 
-/// The folders in `temp` of runs whose keepers were killed.
-pub(crate) fn leftovers(temp: &Path) -> Vec<Leftover> {
-    let Ok(entries) = fs::read_dir(temp) else {
-        return Vec::new();
-    };
-    entries
+/// The folders in `homes` of runs whose keepers were killed.
+pub(crate) fn leftovers(homes: &[PathBuf]) -> Vec<Leftover> {
+    homes
+        .iter()
+        .filter_map(|home| fs::read_dir(home).ok())
+        .flatten()
         .flatten()
         .filter(|entry| {
             entry
@@ -217,8 +269,9 @@ mod tests {
         for folder in [&own, &other] {
             fs::create_dir(folder).expect("a folder");
         }
-        assert!(leftovers(temp.path()).is_empty());
-        let left = leftovers_with(&own, temp.path());
+        let homes = [temp.path().to_owned()];
+        assert!(leftovers(&homes).is_empty());
+        let left = leftovers_with(&own, &homes);
         let left: Vec<_> = left.iter().map(Leftover::path).collect();
         assert_eq!(left, [own.as_path()]);
     }
@@ -228,7 +281,7 @@ mod tests {
         let temp = tempfile::tempdir().expect("a folder");
         let own = temp.path().join(format!("{PREFIX}1"));
         let kept = KeptFolder::make(own.clone()).expect("a folder");
-        assert!(leftovers_with(&own, temp.path()).is_empty());
+        assert!(leftovers_with(&own, &[temp.path().to_owned()]).is_empty());
         drop(kept);
     }
 }

@@ -1,13 +1,13 @@
 //! What runs that were killed beyond all care have left behind, and its removal.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::docker;
-use crate::keeper::folder::{Leftover, leftovers};
+use crate::keeper::folder::{Leftover, homes, leftovers};
 
 /// What belongs to runs whose keeper is dead.
 #[derive(Debug, Default)]
@@ -29,11 +29,11 @@ impl Leftovers {
 
 /// Looks for leftovers. Without Docker no container can be running.
 pub(crate) async fn find() -> Leftovers {
-    find_in(&std::env::temp_dir()).await
+    find_in(&homes()).await
 }
 
-pub(super) async fn find_in(temp: &Path) -> Leftovers {
-    let folders = leftovers(temp);
+pub(super) async fn find_in(homes: &[PathBuf]) -> Leftovers {
+    let folders = leftovers(homes);
     Leftovers {
         containers: docker::dead_containers().await.unwrap_or_default(),
         processes: folders.iter().flat_map(Leftover::processes).collect(),

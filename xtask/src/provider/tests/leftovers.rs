@@ -26,7 +26,7 @@ async fn only_the_folders_of_dead_runs_are_leftovers_with_the_processes_in_them(
     process.arg("60").current_dir(&dead).kill_on_drop(true);
     let mut process = process.spawn().expect("sleeps");
 
-    let found = find_in(temp.path()).await;
+    let found = find_in(&[temp.path().to_owned()]).await;
     let folders: Vec<_> = found.folders.iter().map(|left| left.path()).collect();
     assert_eq!(folders, [dead]);
     if cfg!(target_os = "linux") {
