@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::future::Future;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, panic_any};
@@ -16,10 +16,12 @@ use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use futures_util::FutureExt as _;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
+use tokio::sync::MappedMutexGuard;
 
 use crate::app::App;
 use crate::assignment::{Assignment, Outcome, Record, VARIABLE};
 use crate::finding::{self, Finding, Stop};
+use crate::sandbox::{self, Line, Sandbox};
 use crate::timeline::{Event, Timeline};
 use crate::wire::Target;
 
@@ -39,6 +41,9 @@ struct Inner {
     client: reqwest::Client,
     apps: Mutex<Vec<App>>,
     measured: Mutex<Option<u64>>,
+    /// To whoever gave this check its services, and what was made of it at the first word.
+    socket: Option<UnixStream>,
+    line: tokio::sync::Mutex<Option<Line>>,
 }
 
 /// What a lab's checks start from: opened anew for every check.
@@ -87,6 +92,17 @@ impl Check {
         }
     }
 
+    /// A folder of this check in which it runs the programs of a service, by the name in
+    /// `lab.toml`; where they cannot be had the check is unavailable.
+    pub async fn sandbox(&self, service: &str) -> Sandbox {
+        Sandbox::open(self, service).await
+    }
+
+    /// A port of 127.0.0.1 for a program in a sandbox to listen at.
+    pub async fn free_port(&self) -> u16 {
+        sandbox::free_port(self).await
+    }
+
     /// A folder that only this check and its apps use; removed after the run.
     pub fn folder(&self) -> &Path {
         &self.0.assignment.folder
@@ -128,6 +144,18 @@ impl Check {
         self.lock_apps().push(app.share());
     }
 
+    /// To whoever gave this check its services. Whoever has it keeps others waiting.
+    pub(crate) async fn line(&self) -> io::Result<MappedMutexGuard<'_, Line>> {
+        let mut line = self.0.line.lock().await;
+        if line.is_none() {
+            let socket = self.0.socket.as_ref();
+            let socket = socket.ok_or_else(|| io::Error::other("nobody is at the other end"))?;
+            *line = Some(Line::over(socket.try_clone()?)?);
+        }
+        tokio::sync::MutexGuard::try_map(line, Option::as_mut)
+            .map_err(|_| io::Error::other("just made"))
+    }
+
     fn lock_measured(&self) -> MutexGuard<'_, Option<u64>> {
         let measured = self.0.measured.lock();
         measured.unwrap_or_else(PoisonError::into_inner)
@@ -149,18 +177,19 @@ where
 {
     // libtest's own name for it: the path without the crate.
     let name = path.split_once("::").map_or(path, |(_, name)| name);
-    let (assignment, _lease) = match std::env::var(VARIABLE) {
-        Ok(text) => match serde_json::from_str::<Assignment>(&text) {
-            Ok(assignment) => (assignment, None),
-            Err(error) => panic!("{VARIABLE} is not an assignment: {error}"),
+    let (assignment, socket, _lease) = match std::env::var(VARIABLE) {
+        Ok(text) => match (serde_json::from_str::<Assignment>(&text), own_end()) {
+            (Ok(assignment), Ok(socket)) => (assignment, socket, None),
+            (Err(error), _) => panic!("{VARIABLE} is not an assignment: {error}"),
+            (_, Err(error)) => panic!("there is no line to the runner: {error}"),
         },
         Err(_) => {
-            let (assignment, lease) = standalone::assignment(package, name);
-            (assignment, Some(lease))
+            let (assignment, socket, lease) = standalone::assignment(package, name);
+            (assignment, socket, Some(lease))
         }
     };
     let records = assignment.record;
-    let record = record_of(name, why, assignment, |check| async move {
+    let record = record_of(name, why, assignment, Some(socket), |check| async move {
         body(F::open(&check).await).await;
     });
     if records {
@@ -181,6 +210,7 @@ pub(crate) fn record_of<Body, Done>(
     name: &str,
     why: &str,
     assignment: Assignment,
+    socket: Option<UnixStream>,
     body: Body,
 ) -> Record
 where
@@ -215,6 +245,8 @@ where
         client,
         apps: Mutex::default(),
         measured: Mutex::default(),
+        socket,
+        line: tokio::sync::Mutex::default(),
     }));
     let (stop, apps) = runtime.block_on(async {
         let ended = AssertUnwindSafe(body(check.clone())).catch_unwind().await;
@@ -314,9 +346,16 @@ fn quiet_stops() {
     });
 }
 
-fn send(record: &Record) -> std::io::Result<()> {
-    let stdin = std::io::stdin().as_fd().try_clone_to_owned()?;
-    let mut runner = UnixStream::from(stdin);
+/// Our end of the socket pair that the runner made.
+pub(crate) fn own_end() -> io::Result<UnixStream> {
+    let stdin = io::stdin().as_fd().try_clone_to_owned()?;
+    Ok(UnixStream::from(stdin))
+}
+
+fn send(record: &Record) -> io::Result<()> {
+    let mut runner = own_end()?;
+    // What was asked over it was not waited for by blocking.
+    runner.set_nonblocking(false)?;
     let mut line = serde_json::to_vec(record)?;
     line.push(b'\n');
     runner.write_all(&line)

@@ -13,6 +13,7 @@ pub mod finding;
 mod output;
 pub mod patience;
 pub mod play;
+pub mod sandbox;
 pub mod sql;
 mod stillness;
 pub mod timeline;

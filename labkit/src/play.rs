@@ -6,16 +6,12 @@
 
 use std::future::Future;
 use std::io::{self, Write as _};
-use std::os::fd::AsFd as _;
-use std::os::unix::net::UnixStream as StdUnixStream;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::UnixStream;
 
 use crate::assignment::{Assignment, Record, VARIABLE};
-use crate::check::{Check, record_of};
+use crate::check::{Check, own_end, record_of};
 use crate::timeline::{Event, Timeline};
 
 /// What libtest calls the one test that is no check.
@@ -83,7 +79,10 @@ pub fn run<P: Playground>() {
     let Ok(assignment) = serde_json::from_str::<Assignment>(&assignment) else {
         panic!("only `cargo xtask run` can start this");
     };
-    let mut record = record_of(NAME, "", assignment, |check| async move {
+    let Ok(socket) = own_end() else {
+        panic!("only `cargo xtask run` can start this");
+    };
+    let mut record = record_of(NAME, "", assignment, Some(socket), |check| async move {
         if let Err(error) = play::<P>(&check).await {
             crate::finding::error(format!("the runner does not listen: {error}"));
         }
@@ -91,28 +90,29 @@ pub fn run<P: Playground>() {
     // It has been told, message by message.
     record.timeline.clear();
     let ended = || -> io::Result<()> {
-        let mut runner = StdUnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+        let mut runner = own_end()?;
         runner.set_nonblocking(false)?;
-        runner.write_all(&line(&Said::Ended(record))?)
+        serde_json::to_writer(&runner, &Said::Ended(record))?;
+        runner.write_all(b"\n")
     };
     // A runner that ended this does not listen any more.
     let _ = ended();
 }
 
 async fn play<P: Playground>(check: &Check) -> io::Result<()> {
-    let mut runner = socket()?;
     let playground = P::open(check).await;
-    say(&mut runner, &Said::Card(playground.card())).await?;
+    let card = Said::Card(playground.card());
+    check.line().await?.say(&card).await?;
     let mut told = Told::default();
-    let mut end = [0];
     loop {
-        tokio::select! {
-            // Nothing comes: it is closed.
-            _ = runner.read(&mut end) => return Ok(()),
-            () = tokio::time::sleep(PAUSE) => {}
+        // Let go of each time: the playground may have something to ask.
+        let mut line = check.line().await?;
+        // Nothing comes: it is closed.
+        if tokio::time::timeout(PAUSE, line.hear()).await.is_ok() {
+            return Ok(());
         }
         for said in told.news(&check.timeline()) {
-            say(&mut runner, &said).await?;
+            line.say(&said).await?;
         }
     }
 }
@@ -139,20 +139,4 @@ impl Told {
         self.0 += said.len();
         said
     }
-}
-
-fn socket() -> io::Result<UnixStream> {
-    let own = StdUnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    own.set_nonblocking(true)?;
-    UnixStream::from_std(own)
-}
-
-async fn say(runner: &mut UnixStream, said: &Said) -> io::Result<()> {
-    runner.write_all(&line(said)?).await
-}
-
-fn line(said: &Said) -> io::Result<Vec<u8>> {
-    let mut line = serde_json::to_vec(said)?;
-    line.push(b'\n');
-    Ok(line)
 }

@@ -254,7 +254,10 @@ fn packages(lab: &Lab, with_app: bool) -> Vec<String> {
         // Most that a check does is code of tokio's and hyper's that is generic, and compiled
         // here: so it takes three fifths of the time, and no longer to build. Not in the
         // manifest, which would have to name each lab.
-        format!("--config=profile.dev.package.{}-checks.opt-level=1", lab.name),
+        format!(
+            "--config=profile.dev.package.{}-checks.opt-level=1",
+            lab.name
+        ),
     ];
     arguments.extend(prepare_of(lab).map(|name| format!("--bin={name}")));
     if with_app {

@@ -10,12 +10,15 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use labkit::assignment::{Assignment, Outcome, Record, VARIABLE};
 use labkit::patience::timeout;
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader,
+};
 use tokio::net::UnixStream;
 use tokio::process::Command;
 
 use crate::keeper::descendants::kill_tree;
 use crate::report::{CheckReport, Status};
+use crate::sandboxes::Sandboxes;
 
 /// Longer than any check with all its ten-second patience; then it is stuck.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -24,12 +27,14 @@ const LIMIT: Duration = Duration::from_secs(120);
 const LARGEST_RECORD: u64 = 64 * 1024 * 1024;
 
 /// Runs the check `name` (`cache_aside::a_cached_product_expires`) of `checks`. With
-/// `todo_overrides`, an app that reached a `todo!()` has not started, whatever was seen.
+/// `todo_overrides`, an app that reached a `todo!()` has not started, whatever was seen. While it
+/// runs it may ask for `sandboxes`.
 pub(crate) async fn run(
     checks: &Path,
     name: &str,
     assignment: &Assignment,
     todo_overrides: bool,
+    sandboxes: &mut Sandboxes<'_>,
 ) -> anyhow::Result<CheckReport> {
     let began = Instant::now();
     let (ours, theirs) = StdUnixStream::pair().context("making a socket pair")?;
@@ -56,7 +61,7 @@ pub(crate) async fn run(
     let everything = async {
         tokio::join!(
             child.wait(),
-            read_record(records),
+            read_record(records, sandboxes),
             read_end(stdout),
             read_end(stderr)
         )
@@ -136,14 +141,18 @@ fn last_line(stderr: &str) -> String {
         .map_or_else(String::new, |line| format!(": {line}"))
 }
 
-async fn read_record(records: UnixStream) -> Option<Record> {
-    let mut text = Vec::new();
-    records
-        .take(LARGEST_RECORD)
-        .read_to_end(&mut text)
-        .await
-        .ok()?;
-    serde_json::from_slice(&text).ok()
+/// Answers what the check asks until it sends its record, which is the last that it says.
+async fn read_record(records: UnixStream, sandboxes: &mut Sandboxes<'_>) -> Option<Record> {
+    let (said, mut answers) = records.into_split();
+    let mut said = BufReader::new(said.take(LARGEST_RECORD)).lines();
+    let mut last = None;
+    while let Some(line) = said.next_line().await.ok()? {
+        match sandboxes.answer(&line).await {
+            Some(answer) => answers.write_all(answer.as_bytes()).await.ok()?,
+            None => last = Some(line),
+        }
+    }
+    serde_json::from_str(&last?).ok()
 }
 
 /// Reads to the end and keeps the last part.

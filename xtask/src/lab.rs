@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
 use crate::fault::{Fault, Whose};
-use crate::services;
+use crate::services::{self, Service};
 
 /// The newest `lab.toml` that this runner reads.
 const FORMAT_VERSION: u32 = 1;
@@ -361,8 +361,9 @@ fn faults(manifest: &Manifest) -> Vec<String> {
         {
             faults.push(format!("`{id}`: config is none of its files"));
         }
-        let mut services = manifest.services.iter().filter_map(|it| services::find(it));
-        if exercise.config.is_some() && !services.any(|service| service.config.is_some()) {
+        let services = manifest.services.iter().filter_map(|it| services::find(it));
+        let mut leased = services.filter_map(Service::leased);
+        if exercise.config.is_some() && !leased.any(|leased| leased.config.is_some()) {
             faults.push(format!("`{id}`: no service of this lab takes a config"));
         }
         if !(1..=5).contains(&exercise.level) {

@@ -25,6 +25,7 @@ mod proof;
 mod provider;
 mod report;
 mod run;
+mod sandboxes;
 mod services;
 mod stage;
 mod starter;

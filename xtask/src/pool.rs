@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use anyhow::{Context as _, bail};
 use futures_util::future::join_all;
 use tokio::sync::Mutex;
 
 use crate::checkout::Checkout;
 use crate::fault::{Fault, Whose};
 use crate::lab::Lab;
-use crate::provider::{self, Choice, Instance, Notes, Prepare, Provider, RunFolder, StartError};
+use crate::provider::{
+    self, Choice, Instance, Notes, Prepare, Provider, RunFolder, Sandbox, StartError,
+};
 use crate::report::ServiceUsed;
 use crate::services::{self, Target};
 
@@ -144,6 +147,15 @@ impl Pool {
     ) -> Result<Lease, Refusal> {
         let mut lease = Lease::default();
         for (name, source) in &self.services {
+            let known = services::find(name);
+            if known.is_some_and(|service| service.leased().is_none()) {
+                // A check asks for it when it wants it.
+                source
+                    .provider
+                    .as_ref()
+                    .map_err(|reason| Refusal::Unavailable(reason.clone()))?;
+                continue;
+            }
             match source.lease(config, prepare, notes).await {
                 Ok((instance, configured)) => {
                     if configured {
@@ -163,6 +175,16 @@ impl Pool {
             }
         }
         Ok(lease)
+    }
+
+    /// A sandbox for the programs of a service.
+    pub(crate) async fn sandbox(&self, service: &str) -> anyhow::Result<Sandbox> {
+        let source = self.services.get(service);
+        let source = source.with_context(|| format!("the lab asks for no service `{service}`"))?;
+        match &source.provider {
+            Ok(provider) => provider.sandbox().await,
+            Err(reason) => bail!("{reason}"),
+        }
     }
 
     /// Takes a lease back. A server that cannot be emptied is not used again.

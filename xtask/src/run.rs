@@ -26,6 +26,7 @@ use crate::lab::{Exercise, Lab};
 use crate::pool::{Lease, Pool, Refusal};
 use crate::provider::{Choice, RunFolder};
 use crate::report::{CheckReport, ExerciseReport, Report, Reporter, Status, words};
+use crate::sandboxes::Sandboxes;
 use crate::variant::Variant;
 
 pub(crate) use round::Building;
@@ -231,7 +232,9 @@ async fn judge_one(
         ..assignment(built, &lease, &own, seed)
     };
     let rule = plan.variant.may_reach_todo();
-    let result = judge::run(&built.checks, name, &assignment, rule).await;
+    let mut sandboxes = Sandboxes::of(pool);
+    let result = judge::run(&built.checks, name, &assignment, rule, &mut sandboxes).await;
+    sandboxes.end(reporter).await;
     pool.give_back(lease, reporter).await;
     // What the app left there is nobody's any more; the keeper removes what stays.
     let _ = fs::remove_dir_all(&own);

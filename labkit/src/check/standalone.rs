@@ -27,8 +27,8 @@ pub struct Up {
     /// The learner's exercise files as they were when the app was built.
     pub exercise_files: PathBuf,
     /// A socket at which services are lent: whoever connects says the module of its check
-    /// on one line, is told [`Lent`] on one line, and gives back what it was lent by
-    /// hanging up.
+    /// on one line, is told [`Lent`] on one line, may ask for sandboxes as a check asks the
+    /// runner, and gives back what it was lent by hanging up.
     pub leases: PathBuf,
 }
 
@@ -55,7 +55,7 @@ struct Running {
     _child: Mutex<Child>,
 }
 
-pub(super) fn assignment(package: &str, name: &str) -> (Assignment, Lease) {
+pub(super) fn assignment(package: &str, name: &str) -> (Assignment, UnixStream, Lease) {
     static RUNNING: OnceLock<Running> = OnceLock::new();
 
     let up = &RUNNING
@@ -87,11 +87,13 @@ pub(super) fn assignment(package: &str, name: &str) -> (Assignment, Lease) {
         echo: false,
         record: false,
     };
+    let socket = connection.try_clone();
+    let socket = socket.unwrap_or_else(|error| panic!("{} is gone: {error}", up.leases.display()));
     let lease = Lease {
         _services: connection,
         _folder: folder,
     };
-    (assignment, lease)
+    (assignment, socket, lease)
 }
 
 /// Prints what a person running plain `cargo test` needs to see, and fails the test.

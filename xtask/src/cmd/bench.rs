@@ -184,7 +184,7 @@ fn environment(
     let targets = lease.targets();
     let variable = |name: &str| {
         let service = services::find(name)?;
-        let variable = (service.variable)(&who(targets.get(name)?));
+        let variable = (service.leased()?.variable)(&who(targets.get(name)?));
         let (name, value) = variable.split_once('=')?;
         Some((name.to_owned(), value.to_owned()))
     };

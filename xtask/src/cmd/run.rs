@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use labkit::assignment::{Assignment, Outcome, Record, VARIABLE};
 use labkit::play::{self, Card, Said};
 use owo_colors::OwoColorize as _;
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::Command;
 
@@ -26,6 +26,7 @@ use crate::report::style::Look;
 use crate::report::terminal::Terminal;
 use crate::report::{CheckReport, Status};
 use crate::run;
+use crate::sandboxes::Sandboxes;
 use crate::variant::Variant;
 
 /// Shows every message until Ctrl-C.
@@ -71,7 +72,21 @@ pub(crate) async fn run(
         .await
         .map_err(Refusal::into_fault)?;
     let servers = servers(&pool, &lease)?;
-    let ended = play(&lab, &built, &lease, &folder, &terminal, &servers).await;
+    let ended = {
+        let mut sandboxes = Sandboxes::of(&pool);
+        let ended = play(
+            &lab,
+            &built,
+            &lease,
+            &folder,
+            &terminal,
+            &servers,
+            &mut sandboxes,
+        )
+        .await;
+        sandboxes.end(&*terminal).await;
+        ended
+    };
     pool.give_back(lease, &*terminal).await;
     pool.close(&*terminal).await;
     ended
@@ -86,6 +101,7 @@ async fn play(
     folder: &RunFolder,
     terminal: &Arc<Terminal>,
     servers: &str,
+    sandboxes: &mut Sandboxes<'_>,
 ) -> anyhow::Result<ExitCode> {
     let own = run::check_folder(folder)?;
     let assignment = Assignment {
@@ -94,7 +110,8 @@ async fn play(
     };
     let (ours, theirs) = StdUnixStream::pair().context("making a socket pair")?;
     ours.set_nonblocking(true).context("preparing a socket")?;
-    let mut said = BufReader::new(UnixStream::from_std(ours)?).lines();
+    let (said, mut answers) = UnixStream::from_std(ours)?.into_split();
+    let mut said = BufReader::new(said).lines();
     let mut child = Command::new(&built.checks)
         .args(["--exact", play::NAME, "--ignored", "--nocapture"])
         .env(VARIABLE, serde_json::to_string(&assignment)?)
@@ -109,6 +126,10 @@ async fn play(
         tokio::spawn(pass_on(stderr, Arc::clone(terminal)));
     }
     while let Some(line) = said.next_line().await? {
+        if let Some(answer) = sandboxes.answer(&line).await {
+            answers.write_all(answer.as_bytes()).await?;
+            continue;
+        }
         match serde_json::from_str(&line).context("the playground speaks another language")? {
             Said::Card(card) => {
                 terminal.clear();

@@ -112,19 +112,23 @@ async fn for_a_person(
 pub(super) fn servers(pool: &Pool, lease: &Lease) -> anyhow::Result<String> {
     let mut text = String::new();
     for service in pool.used() {
-        let target = lease.targets().remove(&service.name);
-        let Some(target) = target else {
-            bail!("{} was leased and is not there", service.name);
-        };
         let known = services::find(&service.name).context("no such service")?;
+        let (version, provider) = (service.version, service.provider);
+        let (version, provider) = (version.unwrap_or_default(), provider.unwrap_or_default());
+        let name = service.name;
+        text += &format!("{name} {version} ({provider})");
+        let Some(leased) = known.leased() else {
+            text += "  started with your files\n";
+            continue;
+        };
+        let Some(target) = lease.targets().remove(&name) else {
+            bail!("{name} was leased and is not there");
+        };
         text += &format!(
-            "{} {} ({})  {}\nlook  {}\napp   {}\n",
-            service.name,
-            service.version.unwrap_or_default(),
-            service.provider.unwrap_or_default(),
+            "  {}\nlook  {}\napp   {}\n",
             target.address,
-            (known.look)(&target),
-            (known.variable)(&target),
+            (leased.look)(&target),
+            (leased.variable)(&target),
         );
     }
     Ok(text)

@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::{Life, Notes, RunFolder, StartError, external};
-use crate::services::{Claim, Databases, Service, Target};
+use crate::services::{Claim, Databases, Leased, Service, Target};
 use crate::stage::hex;
 
 /// What a `prepare` takes its random data from: all checks of all runs see the same.
@@ -50,6 +50,7 @@ impl Prepare {
 #[derive(Debug)]
 pub(super) struct Home {
     service: &'static Service,
+    leased: &'static Leased,
     databases: &'static Databases,
     target: Target,
     claim: Claim,
@@ -71,6 +72,7 @@ impl Home {
     /// Claims a server that answers.
     pub(super) async fn open(
         service: &'static Service,
+        leased: &'static Leased,
         databases: &'static Databases,
         target: Target,
         life: Life,
@@ -87,6 +89,7 @@ impl Home {
         (databases.claim)(&target, &claim).await?;
         Ok(Self {
             service,
+            leased,
             databases,
             target,
             claim,
@@ -135,7 +138,7 @@ impl Home {
         let filled = match prepare {
             Some(prepare) => {
                 notes.progress(&format!("{}: preparing the lab's data", self.service.name));
-                fill(self.service, &target, prepare).await
+                fill(self.leased, &target, prepare).await
             }
             None => Ok(()),
         };
@@ -157,7 +160,7 @@ impl Home {
     /// Whether the server still answers. What could not be prepared may be tried again.
     pub(super) async fn refresh(&self) -> bool {
         self.templates.lock().await.retain(|_, known| known.is_ok());
-        (self.service.speech.alive)(&self.target).await.is_ok()
+        (self.leased.speech.alive)(&self.target).await.is_ok()
     }
 
     /// Gives a server of the user's own back as it was; ends one of ours.
@@ -181,8 +184,8 @@ impl Database {
 }
 
 /// Runs the lab's program on an empty database; gives back what it said if it failed.
-async fn fill(service: &Service, target: &Target, prepare: &Prepare) -> Result<(), String> {
-    let variable = (service.variable)(target);
+async fn fill(leased: &Leased, target: &Target, prepare: &Prepare) -> Result<(), String> {
+    let variable = (leased.variable)(target);
     let (name, value) = variable.split_once('=').unwrap_or_default();
     let mut command = Command::new(&prepare.program);
     command

@@ -1,6 +1,8 @@
 //! docker: a container for each server, published on loopback only and labelled with the
 //! run it belongs to, so that a killed run's containers are found again.
 
+mod shell;
+
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -25,7 +27,9 @@ use super::resolve::Absent;
 use super::run::{NOBODY, Owner, RunFolder, host};
 use super::{NotFetched, Notes, StartError, administered, until_alive};
 use crate::keeper::containers::RUN_LABEL;
-use crate::services::{Launch, Listen, PASSWORD, Service, Target};
+use crate::services::{Launch, Leased, Listen, PASSWORD, Service, Target};
+
+pub(crate) use shell::{Shell, shell};
 
 const OWNER: &str = "org.backend-labs.owner";
 const HOST: &str = "org.backend-labs.host";
@@ -201,26 +205,29 @@ impl Container {
 /// Starts a container and waits until the server in it answers.
 pub(crate) async fn start(
     service: &Service,
+    leased: &Leased,
     image: &Image,
     run: &RunFolder,
     config: Option<&Path>,
 ) -> Result<(Target, Container), StartError> {
     // Where it is to be reached is known once it runs.
     let nowhere = Address::Tcp((Ipv4Addr::LOCALHOST, 0).into());
-    let mut target = administered(service, nowhere);
-    let container = create(service, image, run, config, &target).await?;
-    let port = match container.0.get_host_port_ipv4(service.port.tcp()).await {
+    let mut target = administered(leased, nowhere);
+    let own_config = config.and(leased.config.as_ref());
+    let refused = |log: &str, reason: &str| StartError::of_log(service, own_config, log, reason);
+    let container = create(service, leased, image, run, config, &target).await?;
+    let port = match container.0.get_host_port_ipv4(leased.port.tcp()).await {
         Ok(port) => port,
         // A server that refused its configuration may be gone already, and its port with it.
         Err(error) => {
             let log = container.log().await;
             container.stop().await.ok();
             let reason = format!("has no port on this machine ({error})");
-            return Err(StartError::of_log(service, config.is_some(), &log, &reason));
+            return Err(refused(&log, &reason));
         }
     };
     target.address = Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-    let alive = until_alive(service, &target, container.until_ended()).await;
+    let alive = until_alive(leased, &target, container.until_ended()).await;
     // Docker gives the port of a container that has ended to the next one: only while ours runs
     // was it our server that answered.
     let reason = match alive {
@@ -232,11 +239,12 @@ pub(crate) async fn start(
     };
     let log = container.log().await;
     container.stop().await.ok();
-    Err(StartError::of_log(service, config.is_some(), &log, &reason))
+    Err(refused(&log, &reason))
 }
 
 async fn create(
     service: &Service,
+    leased: &Leased,
     image: &Image,
     run: &RunFolder,
     config: Option<&Path>,
@@ -246,13 +254,13 @@ async fn create(
     let inside = format!("/tmp/{}.conf", service.name);
     // The program is named: images with an entrypoint of their own and images with none
     // then do the same.
-    let command = (service.command)(&Launch {
+    let command = (leased.command)(&Launch {
         program: service.program,
-        listen: Listen::Everywhere(service.port),
+        listen: Listen::Everywhere(leased.port),
         folder: "/tmp",
         config: config.map(|_| inside.as_str()),
     });
-    let port = service.port.tcp();
+    let port = leased.port.tcp();
     let mut request = GenericImage::new(image.name.clone(), image.tag.clone())
         .with_exposed_port(port)
         .with_cmd(command)

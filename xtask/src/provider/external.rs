@@ -12,7 +12,7 @@ use tokio::time::{Duration, timeout};
 
 use super::run::{Owner, RunFolder, host};
 use super::{StartError, check_version};
-use crate::services::{Servers, Service, Target, Url};
+use crate::services::{Leased, Servers, Service, Target, Url};
 
 const CONNECT: Duration = Duration::from_secs(3);
 
@@ -36,25 +36,30 @@ pub(crate) struct Lease {
 }
 
 /// Whether the user named a server at all.
-pub(crate) fn is_named(service: &Service) -> bool {
-    std::env::var_os(service.env).is_some_and(|value| !value.is_empty())
+pub(crate) fn is_named(leased: &Leased) -> bool {
+    std::env::var_os(leased.env).is_some_and(|value| !value.is_empty())
 }
 
 /// A server that would do, looked at but not yet claimed.
-pub(crate) async fn look(service: &'static Service, forced: bool) -> Result<(Target, String)> {
-    let value = std::env::var(service.env).unwrap_or_default();
-    ensure!(!value.is_empty(), "{} is not set", service.env);
-    look_at(service, &value, forced).await
+pub(crate) async fn look(
+    service: &Service,
+    leased: &Leased,
+    forced: bool,
+) -> Result<(Target, String)> {
+    let value = std::env::var(leased.env).unwrap_or_default();
+    ensure!(!value.is_empty(), "{} is not set", leased.env);
+    look_at(service, leased, &value, forced).await
 }
 
 /// As [`look`], at the server that `value` names.
 pub(crate) async fn look_at(
-    service: &'static Service,
+    service: &Service,
+    leased: &Leased,
     value: &str,
     forced: bool,
 ) -> Result<(Target, String)> {
-    let name = service.env;
-    let url = (service.speech.parse)(value).with_context(|| format!("{name} cannot be used"))?;
+    let name = leased.env;
+    let url = (leased.speech.parse)(value).with_context(|| format!("{name} cannot be used"))?;
     let target = Target {
         address: Address::Tcp(find(&url, forced, name).await?),
         username: url.username,
@@ -63,7 +68,7 @@ pub(crate) async fn look_at(
         ours: false,
         administrator: None,
     };
-    let version = (service.speech.version)(&target)
+    let version = (leased.speech.version)(&target)
         .await
         .with_context(|| format!("the server that {name} names"))?;
     check_version(service, &version)?;
@@ -93,19 +98,20 @@ async fn find(url: &Url, forced: bool, name: &str) -> Result<SocketAddr> {
 /// Claims a server that is empty.
 pub(crate) async fn claim(
     service: &'static Service,
+    leased: &Leased,
     servers: &'static Servers,
     target: Target,
     run: &RunFolder,
 ) -> Result<External> {
     let claim = words_of(run);
     // Looked at before the first key is written: a server in use stays untouched.
-    refuse_contents(service, servers, &target, None).await?;
+    refuse_contents(leased, servers, &target, None).await?;
     if let Some(holder) = (servers.claim)(&target, &claim).await? {
         let dead = is_dead(&holder);
         ensure!(
             dead && (servers.take_over)(&target, &holder, &claim).await?,
             "the server that {} names is in use by another run ({holder})",
-            service.env
+            leased.env
         );
         // It was empty when that run claimed it, so what is there now was that run's.
         (servers.clear)(&target, &claim).await?;
@@ -119,7 +125,7 @@ pub(crate) async fn claim(
     };
     // Somebody may have come between the look and the claim.
     let ours = Some(external.claim.as_str());
-    if let Err(error) = refuse_contents(service, servers, &external.target, ours).await {
+    if let Err(error) = refuse_contents(leased, servers, &external.target, ours).await {
         (servers.unclaim)(&external.target, &external.claim).await?;
         return Err(error);
     }
@@ -127,7 +133,7 @@ pub(crate) async fn claim(
 }
 
 async fn refuse_contents(
-    service: &Service,
+    leased: &Leased,
     servers: &Servers,
     target: &Target,
     ours: Option<&str>,
@@ -146,7 +152,7 @@ async fn refuse_contents(
         .into_iter()
         .chain(contents.elsewhere)
         .collect();
-    let name = service.env;
+    let name = leased.env;
     if let Some(holder) = foreign {
         bail!("the server that {name} names is in use by another run ({holder})");
     }

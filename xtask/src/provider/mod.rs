@@ -11,6 +11,7 @@ pub(crate) mod leftovers;
 mod native;
 mod resolve;
 pub(crate) mod run;
+mod sandbox;
 #[cfg(test)]
 mod tests;
 
@@ -28,11 +29,14 @@ pub(crate) use databases::Prepare;
 pub(crate) use docker::engine;
 pub(crate) use resolve::{NotFetched, Request, hint, resolve};
 pub(crate) use run::RunFolder;
+pub(crate) use sandbox::Sandbox;
 
 use databases::{Database, Home};
 use external::External;
 
-use crate::services::{Databases, Keeping, Servers, Service, Settings, Target, Version, password};
+use crate::services::{
+    Databases, Keeping, Leased, Manner, Servers, Service, Settings, Target, Version, password,
+};
 
 /// How long a server may take until it answers. One that makes itself a data directory takes
 /// 0.8 s on an idle machine; this is fifty times as long.
@@ -158,7 +162,8 @@ impl Provider {
 
     /// Whether its servers can be started with a configuration of the learner's.
     pub(crate) fn takes_a_configuration(&self) -> bool {
-        self.service.config.is_some()
+        let leased = self.service.leased();
+        leased.is_some_and(|leased| leased.config.is_some())
     }
 
     /// Whether checks must take turns: there is one server, and it is one check's.
@@ -174,7 +179,11 @@ impl Provider {
         prepare: Option<&Prepare>,
         notes: &dyn Notes,
     ) -> Result<Instance, StartError> {
-        match &self.service.speech.keeping {
+        let Some(leased) = self.service.leased() else {
+            let words = format!("{} is not lent, it is run in a sandbox", self.service.name);
+            return Err(StartError::Unavailable(words));
+        };
+        match &leased.speech.keeping {
             Keeping::Servers(servers) => {
                 let first = match config {
                     None => self.first.lock().await.take(),
@@ -182,11 +191,11 @@ impl Provider {
                 };
                 match first {
                     Some(first) => Ok(first),
-                    None => self.server(servers, config).await,
+                    None => self.server(leased, servers, config).await,
                 }
             }
             Keeping::Databases(databases) => {
-                let home = self.home(databases).await?;
+                let home = self.home(leased, databases).await?;
                 let database = home.lease(prepare, notes).await?;
                 Ok(Instance {
                     target: database.target.clone(),
@@ -227,22 +236,30 @@ impl Provider {
 
     /// Starts the first server and tells its version, which must be new enough.
     async fn start_first(&self) -> Result<String> {
+        let leased = match &self.service.manner {
+            Manner::Leased(leased) => leased,
+            Manner::Sandboxed(sandboxed) => {
+                let version = self.first_sandbox(sandboxed).await?;
+                check_version(self.service, &version)?;
+                return Ok(version);
+            }
+        };
         let version = async |target: &Target| {
-            let version = (self.service.speech.version)(target).await?;
+            let version = (leased.speech.version)(target).await?;
             check_version(self.service, &version)?;
             anyhow::Ok(version)
         };
         let failed = |error: StartError| anyhow!(error.into_words());
-        match &self.service.speech.keeping {
+        match &leased.speech.keeping {
             Keeping::Servers(servers) => {
-                let first = self.server(servers, None).await.map_err(failed)?;
+                let first = self.server(leased, servers, None).await.map_err(failed)?;
                 let target = first.target.clone();
                 *self.first.lock().await = Some(first);
                 version(&target).await
             }
             Keeping::Databases(databases) => {
                 // Older ones do not know what is asked of them when a home is made.
-                let (target, life) = self.launch(None).await.map_err(failed)?;
+                let (target, life) = self.launch(leased, None).await.map_err(failed)?;
                 let version = match version(&target).await {
                     Ok(version) => version,
                     Err(error) => {
@@ -250,45 +267,51 @@ impl Provider {
                         return Err(error);
                     }
                 };
-                let home = self.make_home(databases, target, life).await?;
+                let home = self.make_home(leased, databases, target, life).await?;
                 *self.home.lock().await = Some(Arc::new(home));
                 Ok(version)
             }
         }
     }
 
-    async fn home(&self, databases: &'static Databases) -> Result<Arc<Home>, StartError> {
+    async fn home(
+        &self,
+        leased: &'static Leased,
+        databases: &'static Databases,
+    ) -> Result<Arc<Home>, StartError> {
         let mut home = self.home.lock().await;
         if let Some(home) = &*home {
             return Ok(Arc::clone(home));
         }
-        let (target, life) = self.launch(None).await?;
-        let made = Arc::new(self.make_home(databases, target, life).await?);
+        let (target, life) = self.launch(leased, None).await?;
+        let made = Arc::new(self.make_home(leased, databases, target, life).await?);
         *home = Some(Arc::clone(&made));
         Ok(made)
     }
 
     async fn make_home(
         &self,
+        leased: &'static Leased,
         databases: &'static Databases,
         target: Target,
         life: Life,
     ) -> Result<Home> {
-        Home::open(self.service, databases, target, life, &self.run).await
+        Home::open(self.service, leased, databases, target, life, &self.run).await
     }
 
     async fn server(
         &self,
+        leased: &'static Leased,
         servers: &'static Servers,
         config: Option<&Path>,
     ) -> Result<Instance, StartError> {
-        if let (Some(path), Some(known)) = (config, &self.service.config) {
+        if let (Some(path), Some(known)) = (config, &leased.config) {
             let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
             if let Some(words) = (known.objection)(&String::from_utf8_lossy(&text)) {
                 return Err(StartError::Refused { words });
             }
         }
-        let (target, life) = self.launch(config).await?;
+        let (target, life) = self.launch(leased, config).await?;
         // A server with a learner's configuration is used once, and one that is not ours is
         // never asked to change: there is nothing to come back to.
         let settings = match config.is_some() || !target.ours {
@@ -302,7 +325,11 @@ impl Provider {
         })
     }
 
-    async fn launch(&self, config: Option<&Path>) -> Result<(Target, Life), StartError> {
+    async fn launch(
+        &self,
+        leased: &Leased,
+        config: Option<&Path>,
+    ) -> Result<(Target, Life), StartError> {
         let (service, run) = (self.service, &self.run);
         Ok(match &self.source {
             Source::External(external) => {
@@ -311,11 +338,13 @@ impl Provider {
             }
             Source::Lent(target) => (target.clone(), Life::Lent),
             Source::Docker(image) => {
-                let (target, container) = docker::start(service, image, run, config).await?;
+                let (target, container) =
+                    docker::start(service, leased, image, run, config).await?;
                 (target, Life::Container(container))
             }
             Source::Program(program) => {
-                let (target, process) = native::start(service, program, run, config).await?;
+                let (target, process) =
+                    native::start(service, leased, program, run, config).await?;
                 (target, Life::Process(process))
             }
         })
@@ -381,9 +410,9 @@ impl Life {
 }
 
 /// A server that we are about to start, with a password for the one who may do everything.
-fn administered(service: &Service, address: Address) -> Target {
+fn administered(leased: &Leased, address: Address) -> Target {
     let mut target = Target::at(address);
-    if let Some(name) = service.administrator {
+    if let Some(name) = leased.administrator {
         target.username = Some(name.to_owned());
         target.password = Some(password());
     }
@@ -392,13 +421,13 @@ fn administered(service: &Service, address: Address) -> Target {
 
 /// Waits until a server answers; says why if it does not.
 async fn until_alive(
-    service: &Service,
+    leased: &Leased,
     target: &Target,
     died: impl Future<Output = String>,
 ) -> Result<(), String> {
     let alive = async {
         let mut pause = Duration::from_millis(1);
-        while (service.speech.alive)(target).await.is_err() {
+        while (leased.speech.alive)(target).await.is_err() {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(50));
         }

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::resolve::Absent;
 use super::run::{NOBODY, RunFolder, give_to_service};
 use super::{StartError, administered, last_words, until_alive};
-use crate::services::{Launch, Listen, PASSWORD, Service, Target, Version};
+use crate::services::{Config, Launch, Leased, Listen, PASSWORD, Service, Target, Version};
 
 /// The longest path of a socket that every system takes (Linux 107, macOS 103).
 const LONGEST_SOCKET: usize = 100;
@@ -121,32 +121,35 @@ impl Drop for Process {
 /// Starts the server and waits until it answers.
 pub(crate) async fn start(
     service: &Service,
+    leased: &Leased,
     program: &Program,
     run: &RunFolder,
     config: Option<&Path>,
 ) -> Result<(Target, Process), StartError> {
-    let (target, mut process) = spawn(service, program, run, config)?;
+    let (target, mut process) = spawn(service, leased, program, run, config)?;
     let died = async {
         let status = process.child.wait().await;
         status.map_or_else(|error| error.to_string(), |status| status.to_string())
     };
-    let Err(reason) = until_alive(service, &target, died).await else {
+    let Err(reason) = until_alive(leased, &target, died).await else {
         return Ok((target, process));
     };
     let log = fs::read(process.folder.join("log")).unwrap_or_default();
     let log = String::from_utf8_lossy(&log);
     process.stop().await?;
-    Err(StartError::of_log(service, config.is_some(), &log, &reason))
+    let own_config = config.and(leased.config.as_ref());
+    Err(StartError::of_log(service, own_config, &log, &reason))
 }
 
 fn spawn(
     service: &Service,
+    leased: &Leased,
     program: &Program,
     run: &RunFolder,
     config: Option<&Path>,
 ) -> Result<(Target, Process)> {
     let folder = run.service_folder(service.name)?;
-    let socket = folder.join(service.socket);
+    let socket = folder.join(leased.socket);
     ensure!(
         socket.as_os_str().len() < LONGEST_SOCKET,
         "the path of the temporary folder is too long for a socket: {}",
@@ -161,42 +164,27 @@ fn spawn(
         bail!("the path of the temporary folder or of the program is not UTF-8");
     };
     let log = File::create(folder.join("log"))?;
-    let words = (service.command)(&Launch {
+    let words = (leased.command)(&Launch {
         program: program_text,
         listen: Listen::Unix(&socket),
         folder: folder_text,
         config: config_text,
     });
     let (first, arguments) = words.split_first().context("a command has a program")?;
-    let target = administered(service, Address::Unix(socket));
-    let mut command = Command::new(first);
+    let target = administered(leased, Address::Unix(socket));
+    let mut command = command(first, &program.libraries, &folder)?;
     command
         .args(arguments)
-        .current_dir(&folder)
-        // Nothing of ours is a server's business, and its words are searched in English.
-        .env_clear()
-        .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
-        .env("LC_ALL", "C")
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
-        .stderr(log)
-        // The terminal's Ctrl-C is ours to answer; the server goes when we say so.
-        .process_group(0)
-        .kill_on_drop(true);
+        .stderr(log);
     if let Some(password) = &target.password {
         command.env(PASSWORD, password);
-    }
-    if !program.libraries.is_empty() {
-        let libraries: OsString = std::env::join_paths(&program.libraries)?;
-        command.env("LD_LIBRARY_PATH", libraries);
-    }
-    if geteuid().is_root() {
-        command.uid(NOBODY).gid(NOBODY);
     }
     let child = command
         .spawn()
         .with_context(|| format!("cannot start {}", program.path.display()))?;
-    let stop = service.stop;
+    let stop = leased.stop;
     Ok((
         target,
         Process {
@@ -205,6 +193,28 @@ fn spawn(
             stop,
         },
     ))
+}
+
+/// A program in a folder of its own, never as root.
+pub(super) fn command(program: &str, libraries: &[PathBuf], folder: &Path) -> Result<Command> {
+    let mut command = Command::new(program);
+    command
+        .current_dir(folder)
+        // Nothing of ours is a server's business, and its words are searched in English.
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
+        .env("LC_ALL", "C")
+        // The terminal's Ctrl-C is ours to answer; the server goes when we say so.
+        .process_group(0)
+        .kill_on_drop(true);
+    if !libraries.is_empty() {
+        let libraries: OsString = std::env::join_paths(libraries)?;
+        command.env("LD_LIBRARY_PATH", libraries);
+    }
+    if geteuid().is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    Ok(command)
 }
 
 /// A copy that the server can read: it may not run as the user whose file it is.
@@ -224,8 +234,13 @@ fn path_text(path: &Path) -> Result<&str> {
 impl StartError {
     /// What a log of a server that did not come up means: with a configuration of the
     /// learner's own it is theirs to mend, in the server's words.
-    pub(crate) fn of_log(service: &Service, own_config: bool, log: &str, reason: &str) -> Self {
-        if own_config && let Some(config) = &service.config {
+    pub(crate) fn of_log(
+        service: &Service,
+        own_config: Option<&Config>,
+        log: &str,
+        reason: &str,
+    ) -> Self {
+        if let Some(config) = own_config {
             let words = (config.refusal)(log).unwrap_or_else(|| last_words(log));
             if !words.is_empty() {
                 return Self::Refused { words };

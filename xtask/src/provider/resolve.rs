@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use tokio::sync::Mutex;
 
 use super::bundle::Bundle;
@@ -93,11 +93,13 @@ pub(crate) async fn resolve(
 }
 
 /// Where a choice looks. A server of the user's own is part of `auto` only once named.
-fn kinds(service: &Service, choice: Choice) -> Vec<Kind> {
+fn kinds(service: &'static Service, choice: Choice) -> Vec<Kind> {
     match choice {
         Choice::Auto => Kind::ALL
             .into_iter()
-            .filter(|kind| *kind != Kind::External || external::is_named(service))
+            .filter(|kind| {
+                *kind != Kind::External || service.leased().is_some_and(external::is_named)
+            })
             .collect(),
         Choice::External => vec![Kind::External],
         Choice::Docker => vec![Kind::Docker],
@@ -138,11 +140,17 @@ impl Request<'_> {
         let service = self.service;
         let source = match kind {
             Kind::External => {
-                let (target, _) = external::look(service, self.forced).await?;
-                match &service.speech.keeping {
-                    Keeping::Servers(servers) => {
-                        Source::External(external::claim(service, servers, target, self.run).await?)
-                    }
+                let Some(leased) = service.leased() else {
+                    bail!(
+                        "its configuration is the learner's, which a server that is already \
+                         running (external) cannot be given"
+                    );
+                };
+                let (target, _) = external::look(service, leased, self.forced).await?;
+                match &leased.speech.keeping {
+                    Keeping::Servers(servers) => Source::External(
+                        external::claim(service, leased, servers, target, self.run).await?,
+                    ),
                     Keeping::Databases(_) => Source::Lent(target),
                 }
             }
@@ -201,14 +209,15 @@ impl Request<'_> {
 }
 
 /// What to do when no provider works.
-pub(crate) fn hint(service: &Service, choice: Choice) -> String {
+pub(crate) fn hint(service: &'static Service, choice: Choice) -> String {
     let (name, oldest) = (service.name, service.oldest);
-    match choice {
-        Choice::External => format!(
+    match (choice, service.leased()) {
+        (Choice::External, Some(leased)) => format!(
             "let {} name {} {oldest} or newer, or leave --services at auto",
-            service.env, service.own
+            leased.env, leased.own
         ),
-        Choice::Docker => format!("docker pull {}", docker::reference(service)),
+        (Choice::External, None) => "leave --services at auto".to_owned(),
+        (Choice::Docker, _) => format!("docker pull {}", docker::reference(service)),
         _ => install_command(service)
             .unwrap_or_else(|| format!("install {name} {oldest} or newer, or Docker")),
     }

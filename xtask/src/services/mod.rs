@@ -5,6 +5,7 @@
 
 mod connection;
 pub(crate) mod postgres;
+pub(crate) mod prometheus;
 pub(crate) mod redis;
 mod resp;
 
@@ -22,18 +23,9 @@ pub(crate) use labkit::wire::Target;
 pub(crate) struct Service {
     /// As `lab.toml` and the timeline call it.
     pub(crate) name: &'static str,
-    /// The variable that names a server of the user's own. Never one that another tool
-    /// reads: nobody's development server is taken by accident.
-    pub(crate) env: &'static str,
-    /// What that server has to be: `an empty redis`.
-    pub(crate) own: &'static str,
-    /// The image, without the mirror's prefix. A major that our CI really runs.
+    /// The image, without the mirror's prefix. A version that our CI really runs.
     pub(crate) image: &'static str,
-    /// The port inside a container.
-    pub(crate) port: u16,
-    /// What its socket is called in the folder that it is given.
-    pub(crate) socket: &'static str,
-    /// Program names, the server first.
+    /// The server's program.
     pub(crate) program: &'static str,
     /// Folders off the PATH where packages put it; `*` stands for a version.
     pub(crate) elsewhere: &'static [&'static str],
@@ -44,6 +36,32 @@ pub(crate) struct Service {
     pub(crate) install: &'static [(&'static str, &'static str)],
     /// The oldest version on which every check gives the same verdict.
     pub(crate) oldest: Version,
+    /// How a check comes by it.
+    pub(crate) manner: Manner,
+}
+
+/// How a check comes by a service.
+#[derive(Debug)]
+pub(crate) enum Manner {
+    /// The runner starts a server, and lends it.
+    Leased(Leased),
+    /// The check runs the programs itself, in a sandbox that the runner makes for it: what
+    /// they do is in the files that they are given.
+    Sandboxed(Sandboxed),
+}
+
+/// A server that is running when a check gets it.
+#[derive(Debug)]
+pub(crate) struct Leased {
+    /// The variable that names a server of the user's own. Never one that another tool
+    /// reads: nobody's development server is taken by accident.
+    pub(crate) env: &'static str,
+    /// What that server has to be: `an empty redis`.
+    pub(crate) own: &'static str,
+    /// The port inside a container.
+    pub(crate) port: u16,
+    /// What its socket is called in the folder that it is given.
+    pub(crate) socket: &'static str,
     /// Who may do everything there. A server that we start gets a password for them.
     pub(crate) administrator: Option<&'static str>,
     /// The command that a server is started with, and that becomes it.
@@ -60,11 +78,32 @@ pub(crate) struct Service {
     pub(crate) speech: Speech,
 }
 
+/// Programs that a check runs.
+#[derive(Debug)]
+pub(crate) struct Sandboxed {
+    /// Those besides the server, which lie beside it.
+    pub(crate) tools: &'static [&'static str],
+    /// What the server's program is asked for its version with.
+    pub(crate) version: &'static [&'static str],
+    /// The version in what it says then.
+    pub(crate) stated: fn(&str) -> Option<&str>,
+    /// A program and its arguments that fetch a URL: whether it reaches us from a container.
+    pub(crate) fetch: fn(&str) -> Vec<String>,
+}
+
 impl Service {
     /// The packages as a person knows them.
     pub(crate) fn package_names(&self) -> String {
         let names = self.packages.iter().filter(|name| !name.starts_with('?'));
         names.copied().collect::<Vec<_>>().join(", ")
+    }
+
+    /// How its servers are lent, if they are.
+    pub(crate) fn leased(&'static self) -> Option<&'static Leased> {
+        match &self.manner {
+            Manner::Leased(leased) => Some(leased),
+            Manner::Sandboxed(_) => None,
+        }
     }
 }
 
@@ -233,4 +272,4 @@ pub(crate) fn find(name: &str) -> Option<&'static Service> {
 }
 
 /// Every service there is.
-pub(crate) const ALL: &[&Service] = &[&redis::REDIS, &postgres::POSTGRES];
+pub(crate) const ALL: &[&Service] = &[&redis::REDIS, &postgres::POSTGRES, &prometheus::PROMETHEUS];

@@ -7,18 +7,14 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
 use percent_encoding::percent_decode_str;
 
-use super::{Keeping, Launch, Listen, Service, Speech, Target, Url, Version};
+use super::{Keeping, Launch, Leased, Listen, Manner, Service, Speech, Target, Url, Version};
 use client::Client;
 
 /// Postgres, from 15 on: what Debian 12 has, the first whose schema `public` is its
 /// database's owner's alone.
 pub(crate) const POSTGRES: Service = Service {
     name: "postgres",
-    env: "LABS_POSTGRES_URL",
-    own: "a superuser of a postgres",
     image: "postgres:15",
-    port: 5432,
-    socket: ".s.PGSQL.5432",
     program: "postgres",
     elsewhere: &[
         "/usr/lib/postgresql/*/bin",
@@ -42,20 +38,26 @@ pub(crate) const POSTGRES: Service = Service {
         ("apk", "postgresql postgresql-contrib"),
     ],
     oldest: Version(15, 0),
-    administrator: Some("postgres"),
-    command,
-    // "Immediate shutdown": it kills its backends, which have sessions of their own, and
-    // removes its shared memory. SIGKILL does neither.
-    stop: Signal::SIGQUIT,
-    look,
-    variable,
-    config: None,
-    speech: Speech {
-        alive: |target| Box::pin(alive(target)),
-        version: |target| Box::pin(version(target)),
-        parse,
-        keeping: Keeping::Databases(databases::DATABASES),
-    },
+    manner: Manner::Leased(Leased {
+        env: "LABS_POSTGRES_URL",
+        own: "a superuser of a postgres",
+        port: 5432,
+        socket: ".s.PGSQL.5432",
+        administrator: Some("postgres"),
+        command,
+        // "Immediate shutdown": it kills its backends, which have sessions of their own, and
+        // removes its shared memory. SIGKILL does neither.
+        stop: Signal::SIGQUIT,
+        look,
+        variable,
+        config: None,
+        speech: Speech {
+            alive: |target| Box::pin(alive(target)),
+            version: |target| Box::pin(version(target)),
+            parse,
+            keeping: Keeping::Databases(databases::DATABASES),
+        },
+    }),
 };
 
 /// What a server of ours is told. Nothing here changes a plan, a lock or what a transaction

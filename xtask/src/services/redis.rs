@@ -8,9 +8,12 @@ use redis_protocol::resp2::types::OwnedFrame;
 
 use super::resp::{Client, members, text};
 use super::{
-    Config, Contents, Keeping, Launch, Listen, Servers, Service, Settings, Speech, Target, Url,
-    Version,
+    Config, Contents, Keeping, Launch, Leased, Listen, Manner, Servers, Service, Settings, Speech,
+    Target, Url, Version,
 };
+
+/// The variable that names a server of the user's own.
+const ENV: &str = "LABS_REDIS_URL";
 
 /// The key that says whose a borrowed server is while a run lasts.
 pub(crate) const CLAIM: &str = "backend-labs:claim";
@@ -18,11 +21,7 @@ pub(crate) const CLAIM: &str = "backend-labs:claim";
 /// Redis, from 7.0 on: checks ask for `PEXPIRETIME`.
 pub(crate) const REDIS: Service = Service {
     name: "redis",
-    env: "LABS_REDIS_URL",
-    own: "an empty redis",
     image: "redis:7",
-    port: 6379,
-    socket: "s",
     program: "redis-server",
     elsewhere: &[],
     // `redis-server` holds a link only; the binary is in `redis-tools`.
@@ -36,28 +35,34 @@ pub(crate) const REDIS: Service = Service {
         ("apk", "redis"),
     ],
     oldest: Version(7, 0),
-    administrator: None,
-    command,
-    // There is nothing that it would have to put in order.
-    stop: Signal::SIGKILL,
-    look,
-    variable,
-    config: Some(Config { objection, refusal }),
-    speech: Speech {
-        alive: |target| Box::pin(alive(target)),
-        version: |target| Box::pin(version(target)),
-        parse,
-        // Its logical databases share pub/sub, FLUSHALL, CONFIG and INFO.
-        keeping: Keeping::Servers(Servers {
-            settings: |target| Box::pin(settings(target)),
-            reset: |target, settings| Box::pin(reset(target, settings)),
-            contents: |target| Box::pin(contents(target)),
-            claim: |target, name| Box::pin(claim(target, name)),
-            take_over: |target, from, to| Box::pin(take_over(target, from, to)),
-            clear: |target, name| Box::pin(clear(target, name)),
-            unclaim: |target, name| Box::pin(unclaim(target, name)),
-        }),
-    },
+    manner: Manner::Leased(Leased {
+        env: ENV,
+        own: "an empty redis",
+        port: 6379,
+        socket: "s",
+        administrator: None,
+        command,
+        // There is nothing that it would have to put in order.
+        stop: Signal::SIGKILL,
+        look,
+        variable,
+        config: Some(Config { objection, refusal }),
+        speech: Speech {
+            alive: |target| Box::pin(alive(target)),
+            version: |target| Box::pin(version(target)),
+            parse,
+            // Its logical databases share pub/sub, FLUSHALL, CONFIG and INFO.
+            keeping: Keeping::Servers(Servers {
+                settings: |target| Box::pin(settings(target)),
+                reset: |target, settings| Box::pin(reset(target, settings)),
+                contents: |target| Box::pin(contents(target)),
+                claim: |target, name| Box::pin(claim(target, name)),
+                take_over: |target, from, to| Box::pin(take_over(target, from, to)),
+                clear: |target, name| Box::pin(clear(target, name)),
+                unclaim: |target, name| Box::pin(unclaim(target, name)),
+            }),
+        },
+    }),
 };
 
 /// The learner's file comes first, so that ours win: where the server listens and writes
@@ -124,7 +129,7 @@ fn look(target: &Target) -> String {
 /// The URL of a server of the user's own may hold a password: it is not printed.
 fn variable(target: &Target) -> String {
     let url = match &target.address {
-        _ if !target.ours => format!("${}", REDIS.env),
+        _ if !target.ours => format!("${ENV}"),
         Address::Unix(path) => format!("redis+unix://{}", path.display()),
         Address::Tcp(address) => format!("redis://{address}/"),
     };

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use labkit::check::Lent;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 
@@ -19,6 +19,7 @@ use crate::build::Built;
 use crate::lab::Lab;
 use crate::pool::Pool;
 use crate::provider::{Notes, Prepare, RunFolder};
+use crate::sandboxes::Sandboxes;
 
 /// Where checks come to borrow.
 pub(super) struct Desk {
@@ -102,15 +103,31 @@ impl Desk {
         };
         let said = say(&mut connection, &Lent::Services(lease.targets())).await;
         if said.is_ok() {
+            let mut sandboxes = Sandboxes::of(pool);
             tokio::select! {
-                // Nothing comes: it is closed.
-                _ = connection.read_u8() => {}
+                _ = serve_asks(&mut connection, &mut sandboxes) => {}
                 _ = over.changed() => {}
             }
+            sandboxes.end(notes).await;
         }
         pool.give_back(lease, notes).await;
         said
     }
+}
+
+/// Answers what a check asks, until it hangs up.
+async fn serve_asks(
+    connection: &mut BufReader<UnixStream>,
+    sandboxes: &mut Sandboxes<'_>,
+) -> anyhow::Result<()> {
+    let mut line = String::new();
+    while connection.read_line(&mut line).await? > 0 {
+        let answer = sandboxes.answer(&line).await;
+        let answer = answer.context("it asks for nothing that there is")?;
+        connection.write_all(answer.as_bytes()).await?;
+        line.clear();
+    }
+    Ok(())
 }
 
 async fn say(connection: &mut BufReader<UnixStream>, lent: &Lent) -> anyhow::Result<()> {

@@ -6,10 +6,10 @@ use crate::services::Keeping;
 use crate::services::redis::CLAIM;
 
 async fn claim(target: Target, run: &RunFolder) -> anyhow::Result<External> {
-    let Keeping::Servers(servers) = &REDIS.speech.keeping else {
+    let Keeping::Servers(servers) = &lent(&REDIS).speech.keeping else {
         panic!("Redis lends whole servers");
     };
-    external::claim(&REDIS, servers, target, run).await
+    external::claim(&REDIS, lent(&REDIS), servers, target, run).await
 }
 
 #[tokio::test]
@@ -17,7 +17,9 @@ async fn external_lends_an_empty_server_and_gives_it_back_as_it_was() {
     let server = OwnServer::start().await;
     let (_folder, run) = run_folder();
     let url = format!("redis://127.0.0.1:{}/3", server.port);
-    let (target, version) = look_at(&REDIS, &url, false).await.expect("it would do");
+    let (target, version) = look_at(&REDIS, lent(&REDIS), &url, false)
+        .await
+        .expect("it would do");
     assert!(!target.ours);
     assert!(version.starts_with(char::is_numeric), "{version}");
     let external = claim(target, &run).await.expect("claimed");
@@ -103,10 +105,12 @@ async fn case_22_an_external_server_beyond_this_machine_needs_the_users_word() {
     let server = OwnServer::start().await;
     // Not a loopback address, but one that leads to this machine all the same.
     let url = format!("redis://0.0.0.0:{}", server.port);
-    let refused = look_at(&REDIS, &url, false).await;
+    let refused = look_at(&REDIS, lent(&REDIS), &url, false).await;
     let reason = format!("{:#}", refused.expect_err("refused"));
     assert!(reason.contains("--services external"), "{reason}");
-    look_at(&REDIS, &url, true).await.expect("the user said so");
+    look_at(&REDIS, lent(&REDIS), &url, true)
+        .await
+        .expect("the user said so");
 }
 
 #[tokio::test]
@@ -124,7 +128,13 @@ async fn case_22_an_external_server_that_is_too_old_is_refused() {
                 .ok();
         }
     });
-    let refused = look_at(&REDIS, &format!("redis://127.0.0.1:{port}"), true).await;
+    let refused = look_at(
+        &REDIS,
+        lent(&REDIS),
+        &format!("redis://127.0.0.1:{port}"),
+        true,
+    )
+    .await;
     let reason = format!("{:#}", refused.expect_err("refused"));
     assert!(
         reason.contains("redis 6.2.14 is too old: 7.0 or newer"),
@@ -134,7 +144,7 @@ async fn case_22_an_external_server_that_is_too_old_is_refused() {
 
 #[tokio::test]
 async fn the_address_of_an_external_server_is_read_with_care() {
-    let parse = REDIS.speech.parse;
+    let parse = lent(&REDIS).speech.parse;
     let url = parse("redis://ann:p%40ss@[::1]:7000/4").expect("well formed");
     assert_eq!((url.host.as_str(), url.port), ("::1", 7000));
     assert_eq!(url.database.as_deref(), Some("4"));

@@ -7,6 +7,7 @@ mod leftovers;
 mod native;
 mod postgres;
 mod resolution;
+mod sandbox;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -18,8 +19,8 @@ use tempfile::TempDir;
 
 use super::run::{OWNER_FILE, Owner};
 use super::{Choice, Instance, Notes, Provider, RunFolder, StartError, resolve};
-use crate::services::Target;
 use crate::services::redis::{self, REDIS};
+use crate::services::{Leased, Service, Target};
 
 /// Keeps what was said.
 #[derive(Default)]
@@ -38,6 +39,11 @@ impl Notes for Said {
     }
 
     fn progress(&self, _text: &str) {}
+}
+
+/// How a server of that service is lent.
+fn lent(service: &'static Service) -> &'static Leased {
+    service.leased().expect("it is lent")
 }
 
 /// A run folder as the keeper makes it.
@@ -206,7 +212,7 @@ impl OwnServer {
             // Another server may answer at the same address: death decides.
             biased;
             () = dying => false,
-            alive = super::until_alive(&REDIS, &target, std::future::pending()) => alive.is_ok(),
+            alive = super::until_alive(lent(&REDIS), &target, std::future::pending()) => alive.is_ok(),
         };
         alive.then_some(server)
     }

@@ -210,7 +210,9 @@ async fn as_prepare() {
         username: Some(decode(url.username())),
         password: url.password().map(decode),
         database: Some(decode(url.path().trim_matches('/'))),
-        ..Target::at(labkit::wire::Address::Unix(folder.join(POSTGRES.socket)))
+        ..Target::at(labkit::wire::Address::Unix(
+            folder.join(lent(&POSTGRES).socket),
+        ))
     };
     for statement in [
         "CREATE TABLE orders (id bigint PRIMARY KEY, total numeric)",
@@ -381,7 +383,7 @@ impl OwnServer {
         let folder = open_folder("own-postgres-", 0o700);
         super::super::run::give_to_service(folder.path()).expect("theirs");
         let program = super::super::native::find(&POSTGRES).expect("postgres is installed");
-        let words = (POSTGRES.command)(&Launch {
+        let words = (lent(&POSTGRES).command)(&Launch {
             program: program.path.to_str().expect("UTF-8"),
             listen: Listen::Everywhere(address.port()),
             folder: folder.path().to_str().expect("UTF-8"),
@@ -408,7 +410,7 @@ impl OwnServer {
             ..Target::at(labkit::wire::Address::Tcp(address))
         };
         let died = async { format!("{:?}", process.wait().await) };
-        if let Err(how) = crate::provider::until_alive(&POSTGRES, &target, died).await {
+        if let Err(how) = crate::provider::until_alive(lent(&POSTGRES), &target, died).await {
             assert!(how.starts_with("ended"), "{how}");
             return None;
         }
@@ -429,7 +431,7 @@ impl OwnServer {
 
     async fn lend(&self, run: &RunFolder) -> anyhow::Result<Provider> {
         let said = Said::default();
-        let (target, _) = look_at(&POSTGRES, &self.url, false).await?;
+        let (target, _) = look_at(&POSTGRES, lent(&POSTGRES), &self.url, false).await?;
         request(run, &said)
             .prove(Kind::External, Source::Lent(target))
             .await

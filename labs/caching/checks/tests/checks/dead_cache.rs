@@ -160,9 +160,7 @@ async fn a_redis_that_never_answers_costs_no_reader_their_manual(mut shop: Shop)
 async fn a_redis_that_falls_silent_while_readers_queue_costs_none_their_manual(shop: Shop) {
     let manuals: [Thing; 3] = shop.catalogue.goods.some(Sort::Manual);
     let paths = manuals.each_ref().map(|manual| manual.path.as_str());
-    let app = shop
-        .second_app_with(&[BUDGET, ("ORIGIN_LIMIT", 1)])
-        .await;
+    let app = shop.second_app_with(&[BUDGET, ("ORIGIN_LIMIT", 1)]).await;
     let gate = shop.catalogue.door.gate("GET", ANY);
     let did = format!(
         "GET {} with ORIGIN_LIMIT=1, and the catalogue held back; GET {} and GET {}, which wait for \
