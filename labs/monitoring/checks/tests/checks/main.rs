@@ -2,6 +2,7 @@
 
 mod cardinality;
 mod instrument;
+mod promql;
 mod slo_histogram;
 
 labkit::playground!(monitoring_checks::ByHand);
