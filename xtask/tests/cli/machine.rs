@@ -172,6 +172,23 @@ fn case_17_a_checkout_of_somebody_else() {
     assert!(!root.path().join("labs/another").exists());
 }
 
+/// In memory where there is plenty: a disk takes longer to make a database than Postgres to be used.
+#[test]
+fn a_run_is_where_tmpdir_says_or_in_memory_or_on_the_disk() {
+    let run = || Run::new(&["doctor"]).native();
+    let told = run();
+    let place = told.place.path().display().to_string();
+    told.end().says(&format!("for runs ({place})"));
+    let mut untold = run();
+    untold.command.env_remove("TMPDIR");
+    let ended = untold.end();
+    let homes = ["/dev/shm", "/tmp"].map(|home| format!("MB free for runs ({home})"));
+    assert!(
+        homes.iter().any(|home| ended.out.contains(home)),
+        "{ended:?}"
+    );
+}
+
 /// A folder tree that others may read and nobody but root may write.
 struct Closed(PathBuf);
 
