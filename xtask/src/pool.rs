@@ -147,13 +147,8 @@ impl Pool {
     ) -> Result<Lease, Refusal> {
         let mut lease = Lease::default();
         for (name, source) in &self.services {
-            let known = services::find(name);
-            if known.is_some_and(|service| service.leased().is_none()) {
-                // A check asks for it when it wants it.
-                source
-                    .provider
-                    .as_ref()
-                    .map_err(|reason| Refusal::Unavailable(reason.clone()))?;
+            if !is_lent(name) {
+                // A check asks for it when it wants it, and many want none.
                 continue;
             }
             match source.lease(config, prepare, notes).await {
@@ -233,6 +228,11 @@ impl Pool {
             }
         }
     }
+}
+
+/// Whether each check is lent one of it; a check asks for the others itself.
+pub(crate) fn is_lent(service: &str) -> bool {
+    services::find(service).is_none_or(|known| known.leased().is_some())
 }
 
 impl Source {

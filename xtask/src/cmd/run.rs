@@ -72,21 +72,10 @@ pub(crate) async fn run(
         .await
         .map_err(Refusal::into_fault)?;
     let servers = servers(&pool, &lease)?;
-    let ended = {
-        let mut sandboxes = Sandboxes::of(&pool);
-        let ended = play(
-            &lab,
-            &built,
-            &lease,
-            &folder,
-            &terminal,
-            &servers,
-            &mut sandboxes,
-        )
-        .await;
-        sandboxes.end(&*terminal).await;
-        ended
-    };
+    let welcome = |card: &Card| welcome(&lab, card, &servers, terminal.look());
+    let mut sandboxes = Sandboxes::of(&pool);
+    let ended = play(&built, &lease, &folder, &terminal, welcome, &mut sandboxes).await;
+    sandboxes.end(&*terminal).await;
     pool.give_back(lease, &*terminal).await;
     pool.close(&*terminal).await;
     ended
@@ -95,12 +84,11 @@ pub(crate) async fn run(
 /// Starts the playground and tells what it says. Only its own failure ends it: Ctrl-C ends
 /// this process as well.
 async fn play(
-    lab: &Lab,
     built: &Built,
     lease: &Lease,
     folder: &RunFolder,
     terminal: &Arc<Terminal>,
-    servers: &str,
+    welcome: impl Fn(&Card) -> String,
     sandboxes: &mut Sandboxes<'_>,
 ) -> anyhow::Result<ExitCode> {
     let own = run::check_folder(folder)?;
@@ -133,7 +121,7 @@ async fn play(
         match serde_json::from_str(&line).context("the playground speaks another language")? {
             Said::Card(card) => {
                 terminal.clear();
-                terminal.print(&welcome(lab, &card, servers, terminal.look()));
+                terminal.print(&welcome(&card));
             }
             Said::Event(event) => terminal.print(&finding::line(&event, terminal.look())),
             Said::Ended(record) => return Ok(conclude(record, terminal)),

@@ -12,7 +12,7 @@ use labkit::check::Up;
 
 use crate::checkout::Checkout;
 use crate::lab::Lab;
-use crate::pool::{Lease, Pool, Refusal};
+use crate::pool::{self, Lease, Pool, Refusal};
 use crate::provider::{Choice, RunFolder};
 use crate::report::terminal::Terminal;
 use crate::report::{Reporter, json::Json};
@@ -55,7 +55,8 @@ async fn for_checks(
     );
     let built = built.context("the build panicked")??;
     // Said now, and not to each check.
-    if let Some(reason) = pool.used().into_iter().find_map(|service| service.reason) {
+    let mut lent = pool.used().into_iter().filter(|it| pool::is_lent(&it.name));
+    if let Some(reason) = lent.find_map(|service| service.reason) {
         bail!(Refusal::Unavailable(reason).into_fault());
     }
     let desk = Desk::open(lab, &built, folder)?;
@@ -118,7 +119,7 @@ pub(super) fn servers(pool: &Pool, lease: &Lease) -> anyhow::Result<String> {
         let name = service.name;
         text += &format!("{name} {version} ({provider})");
         let Some(leased) = known.leased() else {
-            text += "  started with your files\n";
+            text += "  the checks start it, on your files\n";
             continue;
         };
         let Some(target) = lease.targets().remove(&name) else {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use bollard::Docker;
-use bollard::exec::{StartExecOptions, StartExecResults};
+use bollard::exec::StartExecOptions;
 use bollard::models::ExecConfig;
 use nix::unistd::{getegid, geteuid};
 use testcontainers::runners::AsyncRunner as _;
@@ -79,8 +79,7 @@ impl Shell {
             detach: true,
             ..StartExecOptions::default()
         };
-        let started = self.docker.start_exec(&created.id, Some(detached)).await?;
-        debug_assert!(matches!(started, StartExecResults::Detached));
+        self.docker.start_exec(&created.id, Some(detached)).await?;
         Ok(created.id)
     }
 
