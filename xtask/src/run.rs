@@ -225,7 +225,10 @@ async fn judge_one(
     let path = config.as_ref().map(|(path, _)| path.as_path());
     let lease = match pool.lease(path, built.prepare.as_ref(), reporter).await {
         Ok(lease) => lease,
-        Err(refusal) => return refused(name, refusal, config.map(|(_, file)| file)),
+        Err(refusal) => {
+            let _ = fs::remove_dir_all(&own);
+            return refused(name, refusal, config.map(|(_, file)| file));
+        }
     };
     let assignment = Assignment {
         long_values: plan.long_values,

@@ -138,7 +138,7 @@ fn checks_without_the_runner_borrow_a_database_each() {
 #[test]
 fn a_postgres_that_is_killed_while_checks_run_is_told_and_the_next_run_is_clean() {
     let lab = lab("of-a-killed-postgres");
-    let running = lab.check(&["--repeat", "100000"]).native().start();
+    let running = lab.check(&["--repeat", "10000"]).native().start();
     let place = running.place.path().to_owned();
     let postmaster = wait_for("checks with databases", Duration::from_secs(120), || {
         let (server, data) = servers(&place).into_iter().find_map(|(pid, data)| {

@@ -10,6 +10,7 @@ mod exposition;
 mod histogram;
 mod instance;
 mod neighbour;
+mod rehearsal;
 
 pub use archive::{Archive, Counter, Labels, Sample, Server};
 pub use by_hand::ByHand;
@@ -18,6 +19,7 @@ pub use exposition::{Exposition, Series};
 pub use histogram::Buckets;
 pub use instance::Instance;
 pub use neighbour::Neighbour;
+pub use rehearsal::{ORDINARY, Rehearsal, Traffic};
 
 use instance::Clock;
 use labkit::timeline::{Mark, Timeline};
