@@ -100,7 +100,7 @@ impl Counter {
     }
 
     /// What `increase` makes of its last seconds: what it grew by between the scrapes in them,
-    /// scaled up to all of them (https://prometheus.io/docs/prometheus/latest/querying/functions/).
+    /// scaled up to all of them (<https://prometheus.io/docs/prometheus/latest/querying/functions/>).
     pub fn grown(&self, window: u64) -> f64 {
         let inside: Vec<f64> = scrapes()
             .map(|at| LASTED - at)
