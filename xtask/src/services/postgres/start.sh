@@ -29,7 +29,10 @@ unset PGDATA
 
 printf '%s\n' 'local all all scram-sha-256' 'host all all all scram-sha-256' \
     >"$folder/hba.conf"
+# Killed in the middle, it would leave its shared memory in /dev/shm: in its folder it ends with
+# that.
 printf "ALTER ROLE postgres PASSWORD '%s'\n" "$password" |
-    postgres --single -D "$data" -c fsync=off postgres >/dev/null
+    postgres --single -D "$data" -c fsync=off -c dynamic_shared_memory_type=mmap \
+        postgres >/dev/null
 
 exec postgres -D "$data" -c hba_file="$folder/hba.conf" "$@"
