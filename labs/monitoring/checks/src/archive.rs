@@ -362,7 +362,7 @@ fn listed(samples: &[Sample]) -> String {
     lines.join("\n")
 }
 
-fn shown(labels: &Labels) -> String {
+pub(crate) fn shown(labels: &Labels) -> String {
     let pairs = labels
         .iter()
         .map(|(name, value)| format!("{name}=\"{value}\""));

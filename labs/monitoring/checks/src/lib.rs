@@ -4,23 +4,28 @@
 //! exercise is solved.
 
 mod archive;
+mod budget;
 mod by_hand;
 mod crowd;
 mod exposition;
 mod histogram;
 mod instance;
 mod neighbour;
+mod presence;
 mod rehearsal;
 
 pub use archive::{Archive, Counter, Labels, Sample, Server};
+pub use budget::{ORDINARY, Traffic};
 pub use by_hand::ByHand;
 pub use crowd::Visit;
 pub use exposition::{Exposition, Series};
 pub use histogram::Buckets;
 pub use instance::Instance;
 pub use neighbour::Neighbour;
-pub use rehearsal::{ORDINARY, Rehearsal, Traffic};
+pub use presence::{Backups, State, Target, World};
+pub use rehearsal::Rehearsal;
 
+use archive::shown;
 use instance::Clock;
 use labkit::timeline::{Mark, Timeline};
 use labkit::{Check, Fixture, finding};

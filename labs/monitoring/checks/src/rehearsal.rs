@@ -1,6 +1,7 @@
-//! An alert in virtual time: `promtool test rules` goes through hours of made-up traffic, minute
-//! by minute, and tells when it fires.
+//! Alerts in virtual time: `promtool test rules` goes through hours of a made-up past, minute by
+//! minute, and tells which of them fire.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use labkit::finding::fail;
@@ -8,87 +9,21 @@ use labkit::sandbox::Sandbox;
 use labkit::{Check, Fixture};
 use rand::rngs::StdRng;
 
+use crate::Labels;
+
 /// How long it goes on, in minutes.
-const MINUTES: usize = 240;
+pub(crate) const MINUTES: usize = 240;
 
-/// Minutes with nothing out of the ordinary before anything happens: longer than any window.
-pub const ORDINARY: usize = 90;
-
-/// The learner's file.
-const RULES: &str = "rules/05_burn.yml";
-
-/// What has to be there when it fires, and nothing else.
-const LABELS: &str = r#"alertname="ErrorBudgetBurn", alertstate="firing", severity="page""#;
-
-/// More than the windows see come and go: nothing that Prometheus guesses of a counter that is
-/// close to its beginning.
-const BEFORE: u64 = 100_000;
-
-/// The requests of one instance that ended with one status, in each minute.
-#[derive(Clone, Debug)]
-pub struct Traffic {
-    instance: &'static str,
-    status: &'static str,
-    /// Twice as many as in half a minute: there are two scrapes in each.
-    minutes: Vec<u64>,
-    restart: Option<usize>,
-}
-
-impl Traffic {
-    /// As many in each minute as `each` says; even numbers.
-    pub fn new(instance: &'static str, status: &'static str, each: impl Fn(usize) -> u64) -> Self {
-        Self {
-            instance,
-            status,
-            minutes: (0..MINUTES).map(each).collect(),
-            restart: None,
-        }
-    }
-
-    /// The same, of an instance that begins anew in that minute.
-    pub fn restarted(mut self, minute: usize) -> Self {
-        self.restart = Some(minute);
-        self
-    }
-
-    /// How many in the `window` minutes before one: what lies between the scrapes in them.
-    fn within(&self, minute: usize, window: usize) -> f64 {
-        let first = minute.saturating_sub(window);
-        let whole: u64 = self.minutes[first..minute].iter().sum();
-        // The first half minute ends with the first scrape, and nothing is known of it.
-        whole as f64 - self.minutes[first] as f64 / 2.0
-    }
-
-    /// A series for `promtool`, every 15 s: scraped at a quarter and at three quarters of each
-    /// minute. No scrape is at the edge of a window, which belongs to it in Prometheus 2 and does
-    /// not in 3.
-    fn write(&self, file: &mut String) {
-        let _ = write!(
-            file,
-            "  - series: 'pages_requests_total{{instance=\"{}\",method=\"GET\",\
-             route=\"/products/{{id}}\",status=\"{}\"}}'\n    values: '",
-            self.instance, self.status
-        );
-        let mut value = BEFORE;
-        for (minute, grows) in self.minutes.iter().enumerate() {
-            if self.restart == Some(minute) {
-                value = 0;
-            }
-            let (first, second) = (value + grows / 2, value + grows);
-            let _ = write!(file, "_ {first} _ {second} ");
-            value = second;
-        }
-        file.push_str("'\n");
-    }
-}
-
-/// The learner's rules, and a folder to rehearse them in.
+/// A folder to rehearse the learner's rules in.
 pub struct Rehearsal {
     /// Random data of this check.
     pub rng: StdRng,
     check: Check,
     sandbox: Sandbox,
 }
+
+/// What fires, by its labels, and whether it does in each minute.
+pub(crate) type Alerts = BTreeMap<Labels, Vec<bool>>;
 
 impl Fixture for Rehearsal {
     async fn open(check: &Check) -> Self {
@@ -101,66 +36,114 @@ impl Fixture for Rehearsal {
 }
 
 impl Rehearsal {
-    /// Fails the check unless the alert fires in the minutes in which it has to, by what the brief
-    /// says of this traffic.
-    pub async fn expect(&self, story: &str, traffic: &[Traffic]) {
-        let due = due(traffic);
-        let fires = self.fires(story, traffic).await;
-        if fires != due {
-            fail(did(story), in_words(&fires), in_words(&due));
-        }
-    }
-
-    /// In which minutes it fires.
-    async fn fires(&self, story: &str, traffic: &[Traffic]) -> Vec<bool> {
+    /// Goes through the past that these [`series`] tell, with the learner's `rules`, and fails the
+    /// check where Prometheus does not take them.
+    pub(crate) async fn alerts(&self, rules: &str, story: &str, past: &[String]) -> Alerts {
         let sandbox = &self.sandbox;
         sandbox
-            .write("rules.yml", self.check.exercise_file(RULES))
+            .write("rules.yml", self.check.exercise_file(rules))
             .await;
         let read = sandbox
             .run("promtool", &["check", "rules", "rules.yml"])
             .await;
         if !read.is_ok() {
-            let words = read.said().replace(&sandbox.path("rules.yml"), RULES);
-            let words = words.replace("rules.yml", RULES);
+            let words = read.said().replace(&sandbox.path("rules.yml"), rules);
+            let words = words.replace("rules.yml", rules);
             fail(
-                format!("promtool check rules {RULES}"),
+                format!("promtool check rules {rules}"),
                 words,
                 "a file of rules that Prometheus takes",
             );
         }
-        sandbox.write("rehearsal.yml", scene(traffic)).await;
+        sandbox.write("rehearsal.yml", scene(past)).await;
         let ran = sandbox
             .run("promtool", &["test", "rules", "rehearsal.yml"])
             .await;
         let said = ran.said();
         if ran.code.is_none() || (!ran.is_ok() && !said.contains("got:")) {
             // Rules that can be read may still not be evaluated.
-            fail(did(story), said, "rules that Prometheus can evaluate");
+            fail(
+                did(rules, story),
+                said,
+                "rules that Prometheus can evaluate",
+            );
         }
-        let mut fires = vec![false; MINUTES];
+        let mut alerts = Alerts::new();
         let mut minute = 0;
         for line in said.lines().map(str::trim) {
             if let Some(number) = line.strip_prefix("expr: ").and_then(minute_of) {
                 minute = number;
             } else if let Some(got) = line.strip_prefix("got:") {
-                expect_labels(story, minute, got);
-                fires[minute] = true;
+                for mut labels in labels_of(got) {
+                    labels.remove("alertstate");
+                    let minutes = alerts.entry(labels);
+                    minutes.or_insert_with(|| vec![false; MINUTES])[minute] = true;
+                }
             }
         }
-        fires
+        alerts
+    }
+}
+
+/// A series for `promtool`, every 15 s: scraped at a quarter and at three quarters of each minute.
+/// No scrape is at the edge of a window, which belongs to it in Prometheus 2 and does not in 3.
+///
+/// A value is a number, `stale` where the series has just ended, or `_` where there is none.
+pub(crate) fn series(of: &str, scrapes: impl IntoIterator<Item = [String; 2]>) -> String {
+    let mut text = format!("  - series: '{of}'\n    values: '");
+    for [first, second] in scrapes {
+        let _ = write!(text, "_ {first} _ {second} ");
+    }
+    text.push_str("'\n");
+    text
+}
+
+/// In which minutes an alert fires `after` so many minutes in which `holds` was true, the one
+/// before them included.
+pub(crate) fn lasting(after: usize, holds: impl Fn(usize) -> bool) -> Vec<bool> {
+    let fires = |minute: usize| minute >= after && (minute - after..=minute).all(&holds);
+    (0..MINUTES).map(fires).collect()
+}
+
+/// What a finding says of a rehearsal.
+pub(crate) fn did(rules: &str, story: &str) -> String {
+    format!(
+        "rehearsed {rules} over {} hours, in which {story}",
+        MINUTES / 60
+    )
+}
+
+/// `fires from minute 139 to 201, and from minute 230 on`.
+pub(crate) fn in_words(fires: &[bool]) -> String {
+    let mut stretches = Vec::new();
+    let mut from = None;
+    for (minute, fires) in fires.iter().copied().chain([false]).enumerate() {
+        match (from, fires) {
+            (None, true) => from = Some(minute),
+            (Some(first), false) => {
+                stretches.push(match minute == MINUTES {
+                    true => format!("from minute {first} on"),
+                    false if minute == first + 1 => format!("in minute {first}"),
+                    false => format!("from minute {first} to {}", minute - 1),
+                });
+                from = None;
+            }
+            _ => {}
+        }
+    }
+    match stretches.as_slice() {
+        [] => "never fires".to_owned(),
+        stretches => format!("fires {}", stretches.join(", and ")),
     }
 }
 
 /// What promtool is to go through. It expects that nothing ever fires, and tells where that is not
 /// so; each question carries its minute.
-fn scene(traffic: &[Traffic]) -> String {
+fn scene(past: &[String]) -> String {
     let mut file = String::from(
         "rule_files: [rules.yml]\nevaluation_interval: 1m\ntests:\n- interval: 15s\n  input_series:\n",
     );
-    for traffic in traffic {
-        traffic.write(&mut file);
-    }
+    file.extend(past.iter().map(String::as_str));
     file.push_str("  promql_expr_test:\n");
     for minute in 0..MINUTES {
         let _ = writeln!(
@@ -182,78 +165,62 @@ fn minute_of(expression: &str) -> Option<usize> {
         .filter(|minute| *minute < MINUTES)
 }
 
-/// One alert, and the labels by which it is sent to somebody.
-fn expect_labels(story: &str, minute: usize, got: &str) {
-    let alerts: Vec<&str> = got
-        .split('{')
-        .skip(1)
-        .filter_map(|it| it.split('}').next())
-        .collect();
-    if alerts != [LABELS] {
-        let shown: Vec<String> = alerts
-            .iter()
-            .map(|labels| format!("{{{labels}}}"))
-            .collect();
-        fail(
-            did(story),
-            format!("in minute {minute} there are\n{}", shown.join("\n")),
-            format!("one alert, with these labels:\n{{{LABELS}}}"),
+/// The labels of each series in what promtool got: `{a="b", c="d"} 1E+00, {…} 1E+00`.
+fn labels_of(got: &str) -> Vec<Labels> {
+    let mut all = Vec::new();
+    let mut labels = Labels::new();
+    let (mut name, mut value) = (String::new(), String::new());
+    let (mut quoted, mut escaped) = (false, false);
+    for c in got.chars() {
+        match c {
+            _ if escaped => {
+                value.push(c);
+                escaped = false;
+            }
+            '\\' if quoted => escaped = true,
+            '"' if quoted => {
+                labels.insert(std::mem::take(&mut name), std::mem::take(&mut value));
+                quoted = false;
+            }
+            _ if quoted => value.push(c),
+            '"' => quoted = true,
+            '{' => name.clear(),
+            '}' => all.push(std::mem::take(&mut labels)),
+            ',' | ' ' | '=' => {}
+            _ => name.push(c),
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_told_from_what_stands_in_them() {
+        let got = r#" {alertname="A", x="a \"b\" {c}, d=e"} 1E+00, {alertname="B"} 1E+00"#;
+        let labels = |pairs: &[(&str, &str)]| -> Labels {
+            let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+            pairs.iter().map(own).collect()
+        };
+        assert_eq!(
+            labels_of(got),
+            [
+                labels(&[("alertname", "A"), ("x", r#"a "b" {c}, d=e"#)]),
+                labels(&[("alertname", "B")]),
+            ]
         );
     }
-}
 
-/// When the alert has to fire: two minutes after all three hold, for as long as they do.
-fn due(traffic: &[Traffic]) -> Vec<bool> {
-    let count = |minute: usize, window: usize, failed: bool| -> f64 {
-        let counted = traffic
-            .iter()
-            .filter(|it| !failed || it.status.starts_with('5'));
-        counted.map(|it| it.within(minute, window)).sum()
-    };
-    let share = |minute, window| {
-        let all = count(minute, window, false);
-        if all > 0.0 {
-            count(minute, window, true) / all
-        } else {
-            0.0
-        }
-    };
-    let holds = |minute: usize| {
-        minute >= 60
-            && share(minute, 60) > 0.0144
-            && share(minute, 5) > 0.0144
-            && count(minute, 60, true) >= 10.0
-    };
-    let three = |minute: usize| (minute.saturating_sub(2)..=minute).all(holds);
-    (0..MINUTES).map(three).collect()
-}
-
-fn did(story: &str) -> String {
-    format!(
-        "rehearsed {RULES} over {} hours, in which {story}",
-        MINUTES / 60
-    )
-}
-
-/// `fires from minute 139 to 201, and from minute 230 on`.
-fn in_words(fires: &[bool]) -> String {
-    let mut stretches = Vec::new();
-    let mut from = None;
-    for (minute, fires) in fires.iter().copied().chain([false]).enumerate() {
-        match (from, fires) {
-            (None, true) => from = Some(minute),
-            (Some(first), false) => {
-                stretches.push(match minute == MINUTES {
-                    true => format!("from minute {first} on"),
-                    false => format!("from minute {first} to {}", minute - 1),
-                });
-                from = None;
-            }
-            _ => {}
-        }
-    }
-    match stretches.as_slice() {
-        [] => "it never fires".to_owned(),
-        stretches => format!("it fires {}", stretches.join(", and ")),
+    #[test]
+    fn an_alert_fires_when_it_has_lasted() {
+        let fires = lasting(2, |minute| (5..9).contains(&minute) || minute == 20);
+        assert_eq!(in_words(&fires), "fires from minute 7 to 8");
+        assert_eq!(in_words(&lasting(1, |_| false)), "never fires");
+        assert_eq!(
+            in_words(&lasting(0, |minute| minute == 3)),
+            "fires in minute 3"
+        );
     }
 }

@@ -18,40 +18,18 @@ fn ordinary(rng: &mut impl Rng) -> u64 {
 #[labkit::test]
 async fn a_failure_that_lasts_pages_at_the_minute(mut rehearsal: Rehearsal) {
     let (begins, each) = (a_moment(&mut rehearsal.rng), ordinary(&mut rehearsal.rng));
-    let traffic = [
-        Traffic::new("shop-1:8080", "200", |minute| {
-            if minute < begins {
-                each
-            } else {
-                each / 20 * 19
-            }
-        }),
-        Traffic::new("shop-1:8080", "500", |minute| {
-            if minute < begins { 0 } else { each / 20 }
-        }),
-    ];
+    let traffic = Traffic::failing(each, 20, "500", |minute| minute >= begins);
     let story = format!("5 % of the requests fail from minute {begins} on");
-    rehearsal.expect(&story, &traffic).await;
+    rehearsal.expect_page(&story, &traffic).await;
 }
 
 /// When everything fails, an hour's budget is gone in two minutes.
 #[labkit::test]
 async fn an_outage_pages_within_minutes(mut rehearsal: Rehearsal) {
     let (begins, each) = (a_moment(&mut rehearsal.rng), ordinary(&mut rehearsal.rng));
-    let traffic = [
-        Traffic::new(
-            "shop-1:8080",
-            "200",
-            |minute| if minute < begins { each } else { 0 },
-        ),
-        Traffic::new(
-            "shop-1:8080",
-            "503",
-            |minute| if minute < begins { 0 } else { each },
-        ),
-    ];
+    let traffic = Traffic::failing(each, 1, "503", |minute| minute >= begins);
     let story = format!("every request fails from minute {begins} on");
-    rehearsal.expect(&story, &traffic).await;
+    rehearsal.expect_page(&story, &traffic).await;
 }
 
 /// Half of a minute's requests are three days of the budget in a bad minute, and it is over before
@@ -59,16 +37,9 @@ async fn an_outage_pages_within_minutes(mut rehearsal: Rehearsal) {
 #[labkit::test]
 async fn a_spike_pages_nobody(mut rehearsal: Rehearsal) {
     let (begins, each) = (a_moment(&mut rehearsal.rng), ordinary(&mut rehearsal.rng));
-    let traffic = [
-        Traffic::new("shop-1:8080", "200", |minute| {
-            if minute == begins { each / 2 } else { each }
-        }),
-        Traffic::new("shop-1:8080", "500", |minute| {
-            if minute == begins { each / 2 } else { 0 }
-        }),
-    ];
+    let traffic = Traffic::failing(each, 2, "500", |minute| minute == begins);
     let story = format!("half of the requests fail in minute {begins}, and none after it");
-    rehearsal.expect(&story, &traffic).await;
+    rehearsal.expect_page(&story, &traffic).await;
 }
 
 /// Whoever has mended it wants to see that. A page that goes on for an hour is one that is not
@@ -77,20 +48,12 @@ async fn a_spike_pages_nobody(mut rehearsal: Rehearsal) {
 async fn recovery_ends_it_within_minutes(mut rehearsal: Rehearsal) {
     let (begins, each) = (a_moment(&mut rehearsal.rng), ordinary(&mut rehearsal.rng));
     let ends = begins + 50;
-    let bad = |minute: usize| (begins..ends).contains(&minute);
-    let traffic = [
-        Traffic::new("shop-1:8080", "200", |minute| {
-            if bad(minute) { each / 10 * 9 } else { each }
-        }),
-        Traffic::new("shop-1:8080", "502", |minute| {
-            if bad(minute) { each / 10 } else { 0 }
-        }),
-    ];
+    let traffic = Traffic::failing(each, 10, "502", |minute| (begins..ends).contains(&minute));
     let story = format!(
         "10 % of the requests fail from minute {begins} to {}",
         ends - 1
     );
-    rehearsal.expect(&story, &traffic).await;
+    rehearsal.expect_page(&story, &traffic).await;
 }
 
 /// Nothing of nothing is not a share. That nobody comes is another alert's to say.
@@ -106,7 +69,7 @@ async fn no_traffic_pages_nobody(mut rehearsal: Rehearsal) {
         Traffic::new("shop-1:8080", "500", |_| 0),
     ];
     let story = format!("nobody asks for anything from minute {begins} on");
-    rehearsal.expect(&story, &traffic).await;
+    rehearsal.expect_page(&story, &traffic).await;
 }
 
 /// At three in the morning two requests are all there are, and both of them fail: 100 %.
@@ -122,27 +85,30 @@ async fn two_requests_at_night_page_nobody(mut rehearsal: Rehearsal) {
         ),
     ];
     let story = format!("nobody asks for anything but two in minute {begins}, and these fail");
-    rehearsal.expect(&story, &traffic).await;
+    rehearsal.expect_page(&story, &traffic).await;
 }
 
 /// A share has no size: a service with little to do is somebody's, too.
 #[labkit::test]
 async fn a_quiet_service_that_fails_pages_as_well(mut rehearsal: Rehearsal) {
     let begins = a_moment(&mut rehearsal.rng);
+    let each = |before: bool| {
+        move |minute: usize| {
+            if (minute < begins) == before { 2 } else { 0 }
+        }
+    };
     let traffic = [
-        Traffic::new(
-            "shop-1:8080",
-            "200",
-            |minute| if minute < begins { 6 } else { 0 },
-        ),
-        Traffic::new(
-            "shop-1:8080",
-            "500",
-            |minute| if minute < begins { 0 } else { 6 },
-        ),
+        Traffic::new("shop-1:8080", "200", each(true)),
+        Traffic::new("shop-2:8080", "200", each(true)),
+        Traffic::new("shop-3:8080", "200", each(true)),
+        Traffic::new("shop-1:8080", "500", each(false)),
+        Traffic::new("shop-2:8080", "500", each(false)),
+        Traffic::new("shop-3:8080", "503", each(false)),
     ];
-    let story = format!("there are six requests in a minute, and all fail from minute {begins} on");
-    rehearsal.expect(&story, &traffic).await;
+    let story = format!(
+        "three instances have two requests each in a minute, and all fail from minute {begins} on"
+    );
+    rehearsal.expect_page(&story, &traffic).await;
 }
 
 /// Somebody has misspelt a link in a newsletter. That is no failure of the service.
@@ -159,7 +125,7 @@ async fn pages_that_do_not_exist_page_nobody(mut rehearsal: Rehearsal) {
         Traffic::new("shop-1:8080", "500", |_| 0),
     ];
     let story = format!("half of the requests are answered 404 from minute {begins} on");
-    rehearsal.expect(&story, &traffic).await;
+    rehearsal.expect_page(&story, &traffic).await;
 }
 
 /// What one instance loses is a share of what all were asked, and it is one night for one person:
@@ -179,7 +145,7 @@ async fn one_instance_of_three_is_one_page(mut rehearsal: Rehearsal) {
     let story = format!(
         "one of three instances answers half of its requests with 500 or 503 from minute {begins} on"
     );
-    rehearsal.expect(&story, &traffic).await;
+    rehearsal.expect_page(&story, &traffic).await;
 }
 
 /// One instance in a hundred loses everything: that is one request of a hundred, and below what
@@ -198,7 +164,7 @@ async fn a_small_part_that_fails_pages_nobody(mut rehearsal: Rehearsal) {
     ];
     let story =
         format!("1 % of the requests, all of one small instance, fail from minute {begins} on");
-    rehearsal.expect(&story, &traffic).await;
+    rehearsal.expect_page(&story, &traffic).await;
 }
 
 /// A deployment restarts each instance, and each of its counters begins at 0.
@@ -206,21 +172,10 @@ async fn a_small_part_that_fails_pages_nobody(mut rehearsal: Rehearsal) {
 async fn a_restart_changes_nothing(mut rehearsal: Rehearsal) {
     let (begins, each) = (a_moment(&mut rehearsal.rng), ordinary(&mut rehearsal.rng));
     let restart = begins + 40;
-    let traffic = [
-        Traffic::new("shop-1:8080", "200", |minute| {
-            if minute < begins {
-                each
-            } else {
-                each / 20 * 19
-            }
-        }),
-        Traffic::new("shop-1:8080", "500", |minute| {
-            if minute < begins { 0 } else { each / 20 }
-        }),
-    ];
+    let traffic = Traffic::failing(each, 20, "500", |minute| minute >= begins);
     let traffic = traffic.map(|it| it.restarted(restart));
     let story = format!(
         "5 % of the requests fail from minute {begins} on; in minute {restart} the instance begins anew"
     );
-    rehearsal.expect(&story, &traffic).await;
+    rehearsal.expect_page(&story, &traffic).await;
 }

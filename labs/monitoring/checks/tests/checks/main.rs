@@ -1,5 +1,6 @@
 //! The checks of the monitoring lab: one module per exercise, one function per promise.
 
+mod absence;
 mod burn_rate;
 mod cardinality;
 mod instrument;
